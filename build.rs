@@ -1,1 +1,49 @@
-fn main() {}
+//! Compiles the contract with protox (no protoc to install) and writes the descriptor sets that
+//! reflection, policy, transcoding and OpenAPI read.
+use std::{env, error::Error, fs, path::Path, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    compile(
+        &["proto", "proto/third_party"],
+        &protos("proto/switchboard")?,
+        &out.join("descriptors.bin"),
+        "",
+    )?;
+    Ok(())
+}
+
+/// Every .proto file below `folder`, relative to the include root.
+fn protos(folder: &str) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        println!("cargo::rerun-if-changed={}", folder.display());
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "proto") {
+                found.push(path.strip_prefix("proto")?.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Writes the descriptors (with comments and custom options) to `set` and Rust code to `OUT_DIR/<folder>`.
+fn compile(includes: &[&str], files: &[String], set: &Path, folder: &str) -> Result<(), Box<dyn Error>> {
+    let mut compiler = protox::Compiler::new(includes)?;
+    compiler.include_imports(true).include_source_info(true).open_files(files)?;
+    // prost drops custom options from its own FileDescriptorSet: the encoded bytes keep them.
+    fs::write(set, compiler.encode_file_descriptor_set())?;
+    let code = PathBuf::from(env::var("OUT_DIR")?).join(folder);
+    fs::create_dir_all(&code)?;
+    tonic_prost_build::configure()
+        .out_dir(code)
+        .include_file("contract.rs")
+        .extern_path(".google.rpc", "::tonic_types::pb")
+        .compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}

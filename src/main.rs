@@ -1,1 +1,3 @@
+//! The program: see `switchboard --help`.
+
 fn main() {}

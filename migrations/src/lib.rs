@@ -1,10 +1,16 @@
-//! The history of the schema.
-use sea_orm_migration::prelude::*;
+//! The history of the schema: forward only. Old code must run on the new schema, so a change that
+//! takes something away comes in two releases: expand, then contract.
+
+pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
+
+mod ddl;
+mod m0001_tenant;
+mod m0002_event;
 
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        Vec::new()
+        vec![Box::new(m0001_tenant::Migration), Box::new(m0002_event::Migration)]
     }
 }

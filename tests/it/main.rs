@@ -1,1 +1,1 @@
-
+//! One integration binary: every test of the whole.

@@ -1,0 +1,24 @@
+//! The rules of the product: pure functions over values. No clock, no database, no network.
+
+use std::borrow::Cow;
+
+pub mod access;
+pub mod conversation;
+pub mod delivery;
+pub mod event;
+pub mod suggestion;
+
+/// A rule said no. `reason` is what clients match; the message is for people who build on the API.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Rejected {
+    /// UPPER_SNAKE_CASE, stable: part of the contract.
+    pub reason: &'static str,
+    pub message: Cow<'static, str>,
+}
+
+impl Rejected {
+    pub const fn because(reason: &'static str, message: &'static str) -> Self {
+        Self { reason, message: Cow::Borrowed(message) }
+    }
+}

@@ -1,0 +1,145 @@
+//! Scoped access: every query of a repository starts here, with the tenant already in it. This is the
+//! only file that may name the unscoped forms of SeaORM.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DeleteMany, EntityTrait,
+    Insert, IntoActiveModel, QueryFilter, Select, UpdateMany,
+};
+
+use super::transaction::{Db, Tx};
+use crate::{
+    auth::{Actor, TenantScope},
+    domain::event::Event,
+    env::Env,
+    error::Result,
+    id::TenantId,
+};
+
+/// A table whose rows belong to tenants.
+pub(super) trait TenantOwned: EntityTrait {
+    const TENANT: Self::Column;
+}
+
+/// The database as one tenant sees it.
+pub struct TenantDb<C = DatabaseConnection> {
+    scope: TenantScope,
+    db: Db<C>,
+}
+
+impl<C> TenantDb<C> {
+    pub(super) fn new(scope: TenantScope, db: Db<C>) -> Self {
+        Self { scope, db }
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.scope.tenant()
+    }
+    pub fn actor(&self) -> Actor {
+        self.scope.actor()
+    }
+    pub fn scope(&self) -> &TenantScope {
+        &self.scope
+    }
+    pub fn env(&self) -> &Env {
+        self.db.env()
+    }
+}
+
+impl TenantDb {
+    /// Runs `work` in one transaction: commits on `Ok`, rolls back on `Err` and when dropped. `work`
+    /// runs again when the database asks for it (serialisation failure, deadlock), so it must not
+    /// change anything but rows.
+    pub async fn transaction<T>(&self, work: impl AsyncFn(&TenantDb<Tx>) -> Result<T>) -> Result<T> {
+        let scope = &self.scope;
+        self.db
+            .run(async |db: Db<Tx>| {
+                let db = TenantDb { scope: scope.clone(), db };
+                let value = work(&db).await;
+                (value, db.db, Some(db.scope))
+            })
+            .await
+    }
+}
+
+impl TenantDb<Tx> {
+    /// Appends to the tenant's log; written with the transaction.
+    pub fn emit(&self, event: Event) {
+        self.db.noted().emit(self.scope.tenant(), self.scope.actor(), event);
+    }
+
+    /// Has the relay look at `queue` (its bit) once this commits.
+    pub fn wake(&self, queue: u16) {
+        self.db.noted().wake(self.scope.tenant(), queue);
+    }
+}
+
+impl<C: ConnectionTrait> TenantDb<C> {
+    pub(super) fn conn(&self) -> &C {
+        self.db.conn()
+    }
+    pub(super) fn backend(&self) -> DbBackend {
+        self.db.conn().get_database_backend()
+    }
+    pub(super) fn find<E: TenantOwned>(&self) -> Select<E> {
+        E::find().filter(E::TENANT.eq(self.tenant()))
+    }
+    pub(super) fn update<E: TenantOwned>(&self) -> UpdateMany<E> {
+        E::update_many().filter(E::TENANT.eq(self.tenant()))
+    }
+    pub(super) fn delete<E: TenantOwned>(&self) -> DeleteMany<E> {
+        E::delete_many().filter(E::TENANT.eq(self.tenant()))
+    }
+    /// Inserts a row of this tenant: whatever the model says, the tenant is the scope's.
+    pub(super) fn insert<E: TenantOwned, A>(&self, row: A) -> Insert<A>
+    where
+        E::Model: IntoActiveModel<A>,
+        A: ActiveModelTrait<Entity = E>,
+    {
+        let mut row = row;
+        row.set(E::TENANT, sea_orm::Value::from(self.tenant()));
+        E::insert(row)
+    }
+}
+
+/// The database across tenants. Whoever holds it must not be steered by a request field.
+pub struct SystemDb<C = DatabaseConnection> {
+    db: Db<C>,
+}
+
+impl<C> SystemDb<C> {
+    pub(super) fn new(db: Db<C>) -> Self {
+        Self { db }
+    }
+    pub fn env(&self) -> &Env {
+        self.db.env()
+    }
+}
+
+impl SystemDb {
+    /// As [`TenantDb::transaction`], across tenants.
+    pub async fn transaction<T>(&self, work: impl AsyncFn(&SystemDb<Tx>) -> Result<T>) -> Result<T> {
+        self.db
+            .run(async |db: Db<Tx>| {
+                let db = SystemDb { db };
+                let value = work(&db).await;
+                (value, db.db, None)
+            })
+            .await
+    }
+}
+
+impl SystemDb<Tx> {
+    /// The rows of one tenant, inside this transaction: sign-up creates a tenant and its rows at once.
+    pub fn of(&self, scope: TenantScope) -> TenantDb<Tx> {
+        TenantDb { scope, db: self.db.share() }
+    }
+}
+
+impl<C: ConnectionTrait> SystemDb<C> {
+    pub(super) fn conn(&self) -> &C {
+        self.db.conn()
+    }
+    pub(super) fn backend(&self) -> DbBackend {
+        self.db.conn().get_database_backend()
+    }
+}

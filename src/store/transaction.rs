@@ -1,0 +1,265 @@
+//! The one write path. `begin` runs in a task of its own, because sqlx 0.9.0 hands a connection with an
+//! open transaction back to the pool when a `begin` is cancelled, and the next write on it is lost
+//! (transact-rs/sqlx#4393). `tests/it/transaction.rs` shows that ours does not.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
+    Statement, TransactionTrait,
+};
+
+use super::{Hint, Store, audit, events, group::Group};
+use crate::{
+    auth::{Actor, TenantScope},
+    domain::event::Event,
+    env::Env,
+    error::{Error, Result},
+    id::TenantId,
+};
+
+/// How often a transaction runs again after a serialisation failure or a deadlock.
+const RETRIES: u32 = 5;
+
+/// A connection, and what happened on it.
+pub struct Db<C = DatabaseConnection> {
+    store: Store,
+    conn: C,
+    noted: Arc<Noted>,
+}
+
+/// An open transaction.
+#[derive(Clone)]
+pub struct Tx(Arc<DatabaseTransaction>);
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Tx {
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.0.execute_raw(statement).await
+    }
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.0.execute_unprepared(sql).await
+    }
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.0.query_one_raw(statement).await
+    }
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.0.query_all_raw(statement).await
+    }
+}
+
+/// What a transaction promised to tell once it commits.
+#[derive(Default)]
+pub(super) struct Noted(Mutex<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    events: Vec<(TenantId, Actor, Event)>,
+    wakes: Vec<(TenantId, u16)>,
+}
+
+impl Noted {
+    pub(super) fn emit(&self, tenant: TenantId, actor: Actor, event: Event) {
+        self.lock().events.push((tenant, actor, event));
+    }
+    pub(super) fn wake(&self, tenant: TenantId, queue: u16) {
+        self.lock().wakes.push((tenant, queue));
+    }
+    fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
+        // Pushing to a list cannot leave it half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn take(&self) -> Notes {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
+impl<C> Db<C> {
+    pub(super) fn conn(&self) -> &C {
+        &self.conn
+    }
+    pub(super) fn env(&self) -> &Env {
+        &self.store.env
+    }
+    pub(super) fn noted(&self) -> &Noted {
+        &self.noted
+    }
+}
+
+impl Db<Tx> {
+    /// The same transaction once more.
+    pub(super) fn share(&self) -> Self {
+        Self { store: self.store.clone(), conn: self.conn.clone(), noted: self.noted.clone() }
+    }
+}
+
+impl Db {
+    pub(super) fn reading(store: Store, conn: DatabaseConnection) -> Self {
+        Self { store, conn, noted: Arc::default() }
+    }
+
+    /// Runs `work` in a transaction. It hands back the connection it was given, and the scope whose
+    /// audit action the commit records.
+    pub(super) async fn run<T>(
+        &self,
+        work: impl AsyncFn(Db<Tx>) -> (Result<T>, Db<Tx>, Option<TenantScope>),
+    ) -> Result<T> {
+        let mut attempt = 0;
+        loop {
+            match self.store.attempt(&work).await {
+                Err(error) if attempt < RETRIES && repeatable(&error) => attempt += 1,
+                answer => return answer,
+            }
+        }
+    }
+}
+
+impl Store {
+    async fn attempt<T>(
+        &self,
+        work: impl AsyncFn(Db<Tx>) -> (Result<T>, Db<Tx>, Option<TenantScope>),
+    ) -> Result<T> {
+        let open = self.writer.open().await?;
+        let tx = Tx(Arc::new(open.0));
+        let db = Db { store: self.clone(), conn: tx, noted: Arc::default() };
+        let (value, db, scope) = work(db).await;
+        let notes = db.noted.take();
+        let written = match value {
+            Ok(value) => record(&db, &notes, scope.as_ref()).await.map(|()| value),
+            Err(error) => Err(error),
+        };
+        let tx = Arc::into_inner(db.conn.0).ok_or_else(|| {
+            Error::internal(anyhow::anyhow!(
+                "a transaction outlived its command: the closure kept its connection"
+            ))
+        })?;
+        match written {
+            Ok(value) => {
+                open.1.commit(tx).await?;
+                self.tell(&notes);
+                Ok(value)
+            }
+            Err(error) => {
+                open.1.rollback(tx).await;
+                Err(error)
+            }
+        }
+    }
+
+    fn tell(&self, notes: &Notes) {
+        let mut hints: Vec<Hint> = Vec::new();
+        let touched = notes.events.iter().map(|(tenant, ..)| (*tenant, true, 0));
+        for (tenant, events, queue) in touched.chain(notes.wakes.iter().map(|(t, queue)| (*t, false, *queue)))
+        {
+            match hints.iter_mut().find(|hint| hint.tenant == tenant) {
+                Some(hint) => {
+                    hint.events |= events;
+                    hint.queues |= queue;
+                }
+                None => hints.push(Hint { tenant, events, queues: queue }),
+            }
+        }
+        hints.into_iter().for_each(|hint| self.hints.tell(hint));
+    }
+}
+
+/// Writes what the command noted: its events in one statement, and its audit entry.
+async fn record(db: &Db<Tx>, notes: &Notes, scope: Option<&TenantScope>) -> Result<()> {
+    events::append(&db.conn, db.env(), &notes.events).await?;
+    if let Some(scope) = scope
+        && let Some(action) = scope.audit()
+    {
+        let subject = notes.events.first().map(|(_, _, event)| event.subject());
+        audit::append(&db.conn, db.env(), scope, action, subject).await?;
+    }
+    Ok(())
+}
+
+/// Serialisation failure and deadlock on PostgreSQL; a busy database on SQLite.
+fn repeatable(error: &Error) -> bool {
+    let Error::Internal(cause) = error else { return false };
+    let Some(
+        DbErr::Exec(sea_orm::RuntimeErr::SqlxError(cause))
+        | DbErr::Query(sea_orm::RuntimeErr::SqlxError(cause)),
+    ) = cause.downcast_ref::<DbErr>()
+    else {
+        return false;
+    };
+    let code = cause.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(code.as_ref(), "40001" | "40P01" | "5" | "517"))
+}
+
+/// Where transactions begin.
+#[derive(Clone)]
+pub(super) enum Writer {
+    Postgres(DatabaseConnection),
+    /// One connection; commands that wait for it at the same time share a commit.
+    Sqlite(DatabaseConnection, Arc<Group>),
+}
+
+/// How an open transaction ends.
+pub(super) enum End {
+    Alone,
+    Shared(super::group::Turn),
+}
+
+impl Writer {
+    pub(super) fn postgres(pool: DatabaseConnection) -> Self {
+        Self::Postgres(pool)
+    }
+    pub(super) fn sqlite(connection: DatabaseConnection) -> Self {
+        Self::Sqlite(connection.clone(), Group::new(connection))
+    }
+    pub(super) fn connection(&self) -> &DatabaseConnection {
+        match self {
+            Self::Postgres(connection) | Self::Sqlite(connection, _) => connection,
+        }
+    }
+
+    async fn open(&self) -> Result<(DatabaseTransaction, End)> {
+        match self {
+            Self::Postgres(pool) => {
+                let pool = pool.clone();
+                #[expect(clippy::disallowed_methods, reason = "in a task that nobody can cancel")]
+                let begun = uncancelled(async move { pool.begin().await }).await?;
+                Ok((begun, End::Alone))
+            }
+            Self::Sqlite(_, group) => {
+                let (tx, turn) = group.join().await?;
+                Ok((tx, End::Shared(turn)))
+            }
+        }
+    }
+}
+
+impl End {
+    async fn commit(self, tx: DatabaseTransaction) -> Result<()> {
+        match self {
+            Self::Alone => uncancelled(tx.commit()).await,
+            Self::Shared(turn) => turn.commit(tx).await,
+        }
+    }
+
+    /// The command failed already: a failing rollback changes nothing, the connection is discarded.
+    async fn rollback(self, tx: DatabaseTransaction) {
+        if let Err(error) = uncancelled(tx.rollback()).await {
+            tracing::warn!(%error, "rollback failed");
+        }
+    }
+}
+
+/// Runs to its end even when the caller goes away.
+pub(super) async fn uncancelled<T: Send + 'static>(
+    work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
+) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(done) => Ok(done?),
+        Err(panicked) => Err(Error::internal(panicked)),
+    }
+}
