@@ -4,6 +4,7 @@ pub mod auth;
 pub mod domain;
 pub mod env;
 pub mod error;
+pub mod events;
 pub mod id;
 pub mod store;
 pub mod wire;

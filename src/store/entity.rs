@@ -2,4 +2,5 @@
 
 pub(super) mod audit_event;
 pub(super) mod event;
+pub(super) mod event_head;
 pub(super) mod tenant;

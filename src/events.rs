@@ -1,0 +1,12 @@
+//! The live side of the event log: the sequencer numbers what commits, the hub carries it to whoever
+//! listens in this process. Readers take the table as the truth and the hub as a hint with a payload:
+//! whatever the hub drops, [`Follower`] reads from the table.
+
+mod follower;
+mod hub;
+mod redis_feed;
+mod sequencer;
+
+pub use follower::{Follower, Step};
+pub use hub::Hub;
+pub use sequencer::sequence;

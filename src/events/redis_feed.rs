@@ -1,0 +1,96 @@
+//! Events between processes: a capped Redis stream per tenant, the event's number as entry id, and one
+//! reader per process and tenant in use. Losing Redis costs latency: followers poll the table.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, RedisResult,
+    aio::ConnectionManager,
+    streams::{StreamMaxlen, StreamReadOptions, StreamReadReply},
+};
+use tokio::sync::{OnceCell, broadcast};
+
+use crate::{id::TenantId, store::events::LoggedEvent};
+
+/// Entries kept per tenant: enough for a client that reconnects at once.
+const KEPT: usize = 2_000;
+
+pub(super) struct RedisFeed {
+    client: redis::Client,
+    prefix: String,
+    commands: OnceCell<ConnectionManager>,
+}
+
+impl RedisFeed {
+    pub(super) fn new(client: redis::Client, prefix: String) -> Self {
+        Self { client, prefix, commands: OnceCell::new() }
+    }
+
+    fn key(&self, tenant: TenantId) -> String {
+        format!("{}{{ev:{tenant}}}:s", self.prefix)
+    }
+
+    pub(super) async fn publish(&self, events: &[LoggedEvent]) {
+        if let Err(error) = self.try_publish(events).await {
+            tracing::warn!(%error, count = events.len(), "live events wait for the next look at the table");
+        }
+    }
+
+    async fn try_publish(&self, events: &[LoggedEvent]) -> anyhow::Result<()> {
+        let connection = self.commands.get_or_try_init(|| self.client.get_connection_manager()).await?;
+        let mut pipe = redis::pipe();
+        for event in events {
+            let Some(seq) = event.seq else { continue };
+            let body = serde_json::to_vec(event)?;
+            let id = format!("{seq}-0");
+            pipe.xadd_maxlen(self.key(event.tenant_id), StreamMaxlen::Approx(KEPT), id, &[("e", body)])
+                .ignore();
+        }
+        let added: RedisResult<()> = pipe.query_async(&mut connection.clone()).await;
+        match added {
+            // An entry that another sequencer added already is refused by its id: nothing to repair.
+            Err(error) if error.kind() != redis::ErrorKind::Server(redis::ServerErrorKind::ResponseError) => {
+                Err(error.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Feeds `topic` until nobody listens to it.
+    pub(super) fn follow(&self, tenant: TenantId, topic: broadcast::Sender<Arc<LoggedEvent>>) {
+        let (client, key) = (self.client.clone(), self.key(tenant));
+        tokio::spawn(async move {
+            let mut last = "$".to_owned();
+            while topic.receiver_count() > 0 {
+                if let Err(error) = read(&client, &key, &mut last, &topic).await {
+                    tracing::warn!(%error, "live events are interrupted");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        });
+    }
+}
+
+async fn read(
+    client: &redis::Client,
+    key: &str,
+    last: &mut String,
+    topic: &broadcast::Sender<Arc<LoggedEvent>>,
+) -> anyhow::Result<()> {
+    // A blocking read must not run into the default answer timeout of 500 ms.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let options = StreamReadOptions::default().block(1_000).count(500);
+    while topic.receiver_count() > 0 {
+        let reply: Option<StreamReadReply> =
+            redis::AsyncCommands::xread_options(&mut connection, &[key], &[last.as_str()], &options).await?;
+        for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
+            if let Some(event) = entry.get::<Vec<u8>>("e").and_then(|body| serde_json::from_slice(&body).ok())
+            {
+                drop(topic.send(Arc::new(event)));
+            }
+            *last = entry.id;
+        }
+    }
+    Ok(())
+}
