@@ -7,4 +7,5 @@ pub mod error;
 pub mod events;
 pub mod id;
 pub mod store;
+pub mod telemetry;
 pub mod wire;
