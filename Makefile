@@ -1,0 +1,54 @@
+# `make run` and `make test` are the whole set-up on a fresh Debian or Ubuntu machine with a Rust toolchain.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# One folder of compiled dependencies for every checkout of this user, CI's fresh clone included.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/switchboard/target
+# The clients' interpreter and tools, put there by scripts/setup.
+BUF := tests/clients/node_modules/.bin/buf
+
+.PHONY: help run demo sandbox test test-rust chaos bench lint fmt contract release-contract sdk audit setup
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
+
+run: ## start the server on 127.0.0.1:8080, with SQLite and nothing else to install
+	cargo run --quiet -- serve
+
+demo: ## start server and sandbox, seed a shop, play a day of conversations
+	cargo run --quiet -- demo
+
+sandbox: ## play the messengers and the language model on loopback
+	cargo run --quiet -- sandbox
+
+setup: ## install what the tests need and is missing
+	@scripts/setup
+
+test: setup lint contract test-rust ## everything: format, clippy, contract, unit, integration and client tests
+
+test-rust:
+	@scripts/test --workspace
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## format check and clippy, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+contract: setup ## lint the protos; refuse what breaks the released contract
+	$(BUF) lint
+	if [[ -e proto/released.binpb ]]; then $(BUF) breaking --against proto/released.binpb; fi
+
+release-contract: contract ## freeze the contract as it is now: later changes must be compatible with it
+	$(BUF) build --exclude-source-info -o proto/released.binpb
+
+sdk: setup ## generate the TypeScript client into sdk/
+	$(BUF) generate
+
+bench: setup ## print figures, each beside its ceiling
+	scripts/bench
+
+audit: ## licences, bans and sources of every dependency
+	scripts/audit
