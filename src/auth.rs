@@ -1,5 +1,7 @@
 //! Who acts: capabilities that only a verified credential or a stored job can produce. No I/O.
 
+pub mod facts;
+
 use std::sync::Arc;
 
 use crate::{
