@@ -1,5 +1,7 @@
 //! Compiles the contract with protox (no protoc to install) and writes the descriptor sets that
 //! reflection, policy, transcoding and OpenAPI read.
+#![expect(clippy::disallowed_methods, reason = "cargo speaks to a build script through variables")]
+
 use std::{env, error::Error, fs, path::Path, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -43,7 +45,9 @@ fn compile(includes: &[&str], files: &[String], set: &Path, folder: &str) -> Res
     tonic_prost_build::configure()
         .out_dir(code)
         .include_file("contract.rs")
-        .extern_path(".google.rpc", "::tonic_types::pb")
+        // Options, not messages of ours: read as descriptors, never as Rust types.
+        .extern_path(".google.api", "::prost_types")
+        .extern_path(".buf.validate", "::prost_types")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
