@@ -5,5 +5,6 @@ pub mod domain;
 pub mod env;
 pub mod error;
 pub mod id;
+pub mod jobs;
 pub mod store;
 pub mod wire;
