@@ -6,6 +6,7 @@ pub mod access;
 pub mod conversation;
 pub mod delivery;
 pub mod event;
+pub mod queue;
 pub mod suggestion;
 
 /// A rule said no. `reason` is what clients match; the message is for people who build on the API.

@@ -58,6 +58,7 @@ pub mod env;
 pub mod error;
 pub mod events;
 pub mod id;
+pub mod jobs;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -10,6 +10,7 @@ mod entity;
 pub mod events;
 mod group;
 mod hints;
+pub mod jobs;
 mod scope;
 mod sql;
 mod transaction;

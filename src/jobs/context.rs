@@ -1,0 +1,29 @@
+//! What a running job has at hand.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{auth::TenantScope, env::Env, id::JobId, store::Store};
+
+/// The world of one run.
+pub struct Context {
+    /// The right to work on the tenant that the stored job names.
+    pub scope: TenantScope,
+    pub job: JobId,
+    /// The kind's name.
+    pub kind: &'static str,
+    /// Failures before this run.
+    pub tries: i16,
+    /// Failures after which the job is dead.
+    pub max_tries: i16,
+    pub store: Store,
+    pub env: Env,
+    /// Fires when the run should end early: cancelled, lease lost, shutting down.
+    pub cancelled: CancellationToken,
+}
+
+impl Context {
+    /// Whether a failure of this run is the last one: then the job is dead.
+    pub fn last_try(&self) -> bool {
+        self.tries + 1 >= self.max_tries
+    }
+}
