@@ -1,5 +1,7 @@
 //! The port between JSON and protobuf, and its one implementation over compiled tables.
 
+use std::sync::Arc;
+
 use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
 
 use super::json_in::Reader;
@@ -44,13 +46,13 @@ pub trait Codec: Send + Sync + 'static {
 /// A [`Codec`] that streams between the two forms along tables made from the descriptors.
 #[derive(Debug)]
 pub struct TableCodec {
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
 }
 
 impl TableCodec {
     /// Compiles every message of `pool`.
     pub fn new(pool: &DescriptorPool) -> Self {
-        Self { plan: Plan::new(pool) }
+        Self { plan: Arc::new(Plan::new(pool)) }
     }
 
     fn table(&self, message: &MessageDescriptor) -> Option<&Message> {

@@ -15,6 +15,8 @@ pub(super) struct Messages {
     body: UnsyncBoxBody<Bytes, BoxError>,
     buffer: BytesMut,
     trailers: Option<HeaderMap>,
+    /// The status came with the headers: nothing more follows.
+    settled: bool,
 }
 
 /// Calls `path` with one message. `Err` is a status that arrived instead of messages, with all metadata in it.
@@ -46,13 +48,13 @@ where
     *request.extensions_mut() = extensions;
     let response = service.oneshot(request).await.map_err(|error| Status::from_error(error.into()))?;
     let (parts, body) = response.into_parts();
-    if let Some(status) = Status::from_header_map(&parts.headers)
-        && status.code() != tonic::Code::Ok
-    {
+    let early = Status::from_header_map(&parts.headers);
+    let settled = early.is_some();
+    if let Some(status) = early.filter(|status| status.code() != tonic::Code::Ok) {
         return Err(status);
     }
     let body = body.map_err(Into::into).boxed_unsync();
-    Ok((parts.headers, Messages { body, buffer: BytesMut::new(), trailers: None }))
+    Ok((parts.headers, Messages { body, buffer: BytesMut::new(), trailers: None, settled }))
 }
 
 impl Messages {
@@ -96,6 +98,7 @@ impl Messages {
         match status {
             Some(status) if status.code() != tonic::Code::Ok => Err(status),
             Some(_) if self.buffer.is_empty() => Ok(None),
+            None if self.settled && self.buffer.is_empty() => Ok(None),
             _ => Err(Status::internal("the call ended without a status")),
         }
     }

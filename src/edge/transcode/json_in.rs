@@ -11,6 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess};
 use super::codec::Refusal;
 use super::plan::{Field, Form, Kind, Message, Plan, Shape};
 use super::{scalar, wire};
+pub(super) use value::put_known;
 use value::ValueSeed;
 
 /// prost refuses messages nested deeper than 100; map entries count.

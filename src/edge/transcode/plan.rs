@@ -27,9 +27,9 @@ pub struct Message {
     pub itself: Field,
 }
 
-/// How ProtoJSON writes a message.
+/// How ProtoJSON writes a message: as an object of its fields, as the value of its one field, or as the well-known type of that
+/// name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the well-known type of its name")]
 pub enum Shape {
     /// An object of its fields.
     Fields,
@@ -77,7 +77,6 @@ pub enum Form {
 
 /// A field's type. The numbers index the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the protobuf type of its name")]
 pub enum Kind {
     Double,
     Float,
