@@ -54,6 +54,7 @@
 
 pub mod auth;
 pub mod domain;
+pub mod edge;
 pub mod env;
 pub mod error;
 pub mod events;
