@@ -7,7 +7,7 @@ mod contract {
     include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 }
 
-pub use contract::switchboard::{policy, r#type as types};
+pub use contract::switchboard::{admin, billing, policy, r#type as types, tenant};
 
 /// The contract with comments and options, as reflection, policy, transcoder and OpenAPI read it.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
