@@ -1,1 +1,4 @@
 //! One integration binary: every test of the whole.
+mod architecture;
+mod rig;
+mod support;

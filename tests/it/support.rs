@@ -1,0 +1,8 @@
+//! The vocabulary of the tests: real databases, a real Redis, the real program.
+pub mod cluster;
+pub mod pair;
+pub mod server;
+
+pub use cluster::Cluster;
+pub use pair::{Pair, both, databases};
+pub use server::Server;
