@@ -126,7 +126,8 @@ impl SystemDb {
     /// Returns them, oldest first. Two sequencers at once are safe: the second one finds the tenant's
     /// head locked, then its entries numbered, and numbers nothing.
     pub async fn number_events(&self, shard: i16, limit: u64) -> Result<Vec<LoggedEvent>> {
-        let waiting = event::Entity::find()
+        let waiting = self
+            .find::<event::Entity>()
             .filter(event::Column::Shard.eq(shard))
             .filter(event::Column::Seq.is_null())
             .order_by_asc(event::Column::Id)

@@ -2,3 +2,4 @@
 mod architecture;
 mod rig;
 mod support;
+mod transaction;
