@@ -7,6 +7,8 @@ mod ddl;
 mod m0001_tenant;
 mod m0002_event;
 mod m0005_conversation;
+mod m0006_suggestion;
+mod m0007_knowledge;
 mod m0008_job;
 
 pub struct Migrator;
@@ -17,6 +19,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_tenant::Migration),
             Box::new(m0002_event::Migration),
             Box::new(m0005_conversation::Migration),
+            Box::new(m0006_suggestion::Migration),
+            Box::new(m0007_knowledge::Migration),
             Box::new(m0008_job::Migration),
         ]
     }
