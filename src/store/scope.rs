@@ -46,18 +46,22 @@ impl<C> TenantDb<C> {
 }
 
 impl TenantDb {
-    /// Runs `work` in one transaction: commits on `Ok`, rolls back on `Err` and when dropped. `work`
-    /// runs again when the database asks for it (serialisation failure, deadlock), so it must not
+    /// Runs `work` in one transaction: commits on `Ok`, rolls back on `Err` and when dropped. A clone of it
+    /// runs again when the database asks for that (serialisation failure, deadlock), so it must not
     /// change anything but rows.
-    pub async fn transaction<T>(&self, work: impl AsyncFn(&TenantDb<Tx>) -> Result<T>) -> Result<T> {
-        let scope = &self.scope;
-        self.db
-            .run(async |db: Db<Tx>| {
-                let db = TenantDb { scope: scope.clone(), db };
-                let value = work(&db).await;
-                (value, db.db, Some(db.scope))
-            })
-            .await
+    pub async fn transaction<T>(
+        &self,
+        work: impl AsyncFnOnce(&TenantDb<Tx>) -> Result<T> + Clone,
+    ) -> Result<T> {
+        for attempt in 0.. {
+            let (db, end) = self.db.open().await?;
+            let db = TenantDb { scope: self.scope.clone(), db };
+            let value = work.clone()(&db).await;
+            if let Some(value) = db.db.close(end, value, Some(&self.scope), attempt).await? {
+                return Ok(value);
+            }
+        }
+        unreachable!("close answers an error once the attempts are used up")
     }
 }
 
@@ -117,14 +121,19 @@ impl<C> SystemDb<C> {
 
 impl SystemDb {
     /// As [`TenantDb::transaction`], across tenants.
-    pub async fn transaction<T>(&self, work: impl AsyncFn(&SystemDb<Tx>) -> Result<T>) -> Result<T> {
-        self.db
-            .run(async |db: Db<Tx>| {
-                let db = SystemDb { db };
-                let value = work(&db).await;
-                (value, db.db, None)
-            })
-            .await
+    pub async fn transaction<T>(
+        &self,
+        work: impl AsyncFnOnce(&SystemDb<Tx>) -> Result<T> + Clone,
+    ) -> Result<T> {
+        for attempt in 0.. {
+            let (db, end) = self.db.open().await?;
+            let db = SystemDb { db };
+            let value = work.clone()(&db).await;
+            if let Some(value) = db.db.close(end, value, None, attempt).await? {
+                return Ok(value);
+            }
+        }
+        unreachable!("close answers an error once the attempts are used up")
     }
 }
 
