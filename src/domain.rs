@@ -6,7 +6,12 @@ pub mod access;
 pub mod conversation;
 pub mod delivery;
 pub mod event;
+pub mod grant;
+pub mod lockout;
+pub mod membership;
+pub mod password;
 pub mod queue;
+pub mod subscription;
 pub mod suggestion;
 
 /// A rule said no. `reason` is what clients match; the message is for people who build on the API.

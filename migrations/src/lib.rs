@@ -6,12 +6,20 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod ddl;
 mod m0001_tenant;
 mod m0002_event;
+mod m0003_people;
+mod m0004_billing;
 mod m0008_job;
 
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_tenant::Migration), Box::new(m0002_event::Migration), Box::new(m0008_job::Migration)]
+        vec![
+            Box::new(m0001_tenant::Migration),
+            Box::new(m0002_event::Migration),
+            Box::new(m0003_people::Migration),
+            Box::new(m0004_billing::Migration),
+            Box::new(m0008_job::Migration),
+        ]
     }
 }
