@@ -104,54 +104,52 @@ impl Db {
         Self { store, conn, noted: Arc::default() }
     }
 
-    /// Runs `work` in a transaction. It hands back the connection it was given, and the scope whose
-    /// audit action the commit records.
-    pub(super) async fn run<T>(
-        &self,
-        work: impl AsyncFn(Db<Tx>) -> (Result<T>, Db<Tx>, Option<TenantScope>),
-    ) -> Result<T> {
-        let mut attempt = 0;
-        loop {
-            match self.store.attempt(&work).await {
-                Err(error) if attempt < RETRIES && repeatable(&error) => attempt += 1,
-                answer => return answer,
+    /// Opens a transaction; [`Db::close`] ends it.
+    pub(super) async fn open(&self) -> Result<(Db<Tx>, End)> {
+        let (tx, end) = self.store.writer.open().await?;
+        Ok((Db { store: self.store.clone(), conn: Tx(Arc::new(tx)), noted: Arc::default() }, end))
+    }
+}
+
+impl Db<Tx> {
+    /// Commits what led to `Ok`, together with the events it noted and the audit entry of `scope`;
+    /// rolls back what led to `Err`. `Ok(None)`: the database wants the command to run again.
+    pub(super) async fn close<T>(
+        self,
+        end: End,
+        value: Result<T>,
+        scope: Option<&TenantScope>,
+        attempt: u32,
+    ) -> Result<Option<T>> {
+        let notes = self.noted.take();
+        let written = match value {
+            Ok(value) => record(&self, &notes, scope).await.map(|()| value),
+            Err(error) => Err(error),
+        };
+        let tx = Arc::into_inner(self.conn.0).ok_or_else(|| {
+            Error::internal(anyhow::anyhow!(
+                "a transaction outlived its command: something kept its connection"
+            ))
+        })?;
+        let ended = match written {
+            Ok(value) => end.commit(tx).await.map(|()| value),
+            Err(error) => {
+                end.rollback(tx).await;
+                Err(error)
             }
+        };
+        match ended {
+            Ok(value) => {
+                self.store.tell(&notes);
+                Ok(Some(value))
+            }
+            Err(error) if attempt < RETRIES && repeatable(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
 
 impl Store {
-    async fn attempt<T>(
-        &self,
-        work: impl AsyncFn(Db<Tx>) -> (Result<T>, Db<Tx>, Option<TenantScope>),
-    ) -> Result<T> {
-        let open = self.writer.open().await?;
-        let tx = Tx(Arc::new(open.0));
-        let db = Db { store: self.clone(), conn: tx, noted: Arc::default() };
-        let (value, db, scope) = work(db).await;
-        let notes = db.noted.take();
-        let written = match value {
-            Ok(value) => record(&db, &notes, scope.as_ref()).await.map(|()| value),
-            Err(error) => Err(error),
-        };
-        let tx = Arc::into_inner(db.conn.0).ok_or_else(|| {
-            Error::internal(anyhow::anyhow!(
-                "a transaction outlived its command: the closure kept its connection"
-            ))
-        })?;
-        match written {
-            Ok(value) => {
-                open.1.commit(tx).await?;
-                self.tell(&notes);
-                Ok(value)
-            }
-            Err(error) => {
-                open.1.rollback(tx).await;
-                Err(error)
-            }
-        }
-    }
-
     fn tell(&self, notes: &Notes) {
         let mut hints: Vec<Hint> = Vec::new();
         let touched = notes.events.iter().map(|(tenant, ..)| (*tenant, true, 0));
