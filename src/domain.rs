@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 pub mod access;
+pub mod channel;
 pub mod conversation;
 pub mod delivery;
 pub mod event;

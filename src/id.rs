@@ -111,6 +111,7 @@ ids! {
     MessageId "msg" "message";
     PlatformActionId "act" "platform action";
     ProductId "prd" "product";
+    RevisionId "rev" "message revision";
     SessionId "ses" "session";
     SubscriptionId "sub" "subscription";
     SuggestionId "sug" "suggestion";

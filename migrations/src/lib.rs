@@ -8,6 +8,7 @@ mod m0001_tenant;
 mod m0002_event;
 mod m0003_people;
 mod m0004_billing;
+mod m0005_conversation;
 mod m0008_job;
 
 pub struct Migrator;
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_event::Migration),
             Box::new(m0003_people::Migration),
             Box::new(m0004_billing::Migration),
+            Box::new(m0005_conversation::Migration),
             Box::new(m0008_job::Migration),
         ]
     }
