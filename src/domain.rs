@@ -5,6 +5,7 @@ use std::borrow::Cow;
 pub mod access;
 pub mod channel;
 pub mod conversation;
+pub mod decision;
 pub mod delivery;
 pub mod event;
 pub mod grant;
@@ -13,7 +14,13 @@ pub mod membership;
 pub mod password;
 pub mod queue;
 pub mod subscription;
+pub mod explain;
+pub mod intent;
+pub mod money;
+pub mod retrieval;
 pub mod suggestion;
+pub mod supersede;
+pub mod words;
 
 /// A rule said no. `reason` is what clients match; the message is for people who build on the API.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
