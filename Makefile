@@ -5,10 +5,7 @@ SHELL := bash
 
 # One folder of compiled dependencies for every checkout of this user, CI's fresh clone included.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/switchboard/target
-# The clients' interpreter and tools, put there by scripts/setup.
-BUF := tests/clients/node_modules/.bin/buf
-
-.PHONY: help run demo sandbox test test-rust chaos bench lint fmt contract release-contract sdk audit setup
+.PHONY: help run demo sandbox test test-rust bench lint fmt contract release-contract sdk audit setup
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -38,14 +35,13 @@ lint: ## format check and clippy, warnings denied
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 contract: setup ## lint the protos; refuse what breaks the released contract
-	$(BUF) lint
-	if [[ -e proto/released.binpb ]]; then $(BUF) breaking --against proto/released.binpb; fi
+	@scripts/contract
 
-release-contract: contract ## freeze the contract as it is now: later changes must be compatible with it
-	$(BUF) build --exclude-source-info -o proto/released.binpb
+release-contract: setup ## freeze the contract as it is now: later changes must be compatible with it
+	@scripts/contract freeze
 
 sdk: setup ## generate the TypeScript client into sdk/
-	$(BUF) generate
+	tests/clients/node_modules/.bin/buf generate
 
 bench: setup ## print figures, each beside its ceiling
 	scripts/bench

@@ -2,6 +2,7 @@
 //! our rows and values.
 
 //mod event;
+pub mod page;
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;

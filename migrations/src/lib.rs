@@ -6,6 +6,8 @@ pub use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait};
 mod ddl;
 mod m0001_tenant;
 mod m0002_event;
+mod m0003_people;
+mod m0004_billing;
 mod m0005_conversation;
 mod m0006_suggestion;
 mod m0007_knowledge;
@@ -18,6 +20,8 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_tenant::Migration),
             Box::new(m0002_event::Migration),
+            Box::new(m0003_people::Migration),
+            Box::new(m0004_billing::Migration),
             Box::new(m0005_conversation::Migration),
             Box::new(m0006_suggestion::Migration),
             Box::new(m0007_knowledge::Migration),

@@ -78,6 +78,7 @@ const CHANNELS: &str = "
         scheme text not null,
         value text not null,
         reachable boolean not null,
+        reachable_at {time},
         create_time {time} not null,
         primary key (tenant_id, id),
         foreign key (tenant_id, customer_id) references customer (tenant_id, id),
@@ -176,11 +177,12 @@ const MESSAGES: &str = "
     );
     create index message_revision_message on message_revision (tenant_id, message_id);
 
-    create table pending_status (
+    create table delivery (
         tenant_id {uuid} not null,
         channel_id {uuid} not null,
         external_id text not null,
         message_id {uuid},
+        attempt integer,
         status text,
         reason text,
         detail text,

@@ -43,7 +43,7 @@ impl MigrationTrait for Migration {
                 finished_at {time},
                 primary key (tenant_id, id)
             ) {pg:with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)};
-            create index job_ready on job (queue, tenant_id, prio, run_at, id) where state = 0;
+            create index job_ready on job (shard, queue, tenant_id, prio, run_at, id) where state = 0;
             create index job_lease on job (lease_until) where state in (1, 2);
             create index job_finished on job (finished_at) where state in (3, 4, 5);
             create unique index job_order on job (tenant_id, order_key, order_seq) where order_key is not null;

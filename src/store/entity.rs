@@ -7,6 +7,7 @@ pub(super) mod conversation;
 pub(super) mod customer;
 pub(super) mod customer_identity;
 pub(super) mod decision_settings;
+pub(super) mod delivery;
 pub(super) mod document;
 pub(super) mod escalation;
 pub(super) mod event;

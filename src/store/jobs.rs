@@ -4,7 +4,56 @@
 //! Every change of a job after its dispatch names the epoch it belongs to; whoever holds an older one
 //! changes no row.
 
+mod admit;
+mod effect;
 mod enqueue;
+mod finish;
+mod gate;
+mod lease;
 mod sql;
+mod start;
+mod sweep;
 
+pub use admit::Ready;
+pub use effect::Recorded;
 pub use enqueue::{LONGEST_PAYLOAD, NewJob};
+pub use finish::{Ending, Finished, Outcome};
+pub use start::{Held, Started};
+pub use sweep::Swept;
+
+use super::{Hint, Store};
+use crate::{
+    domain::queue::Queue,
+    id::{JobId, TenantId},
+};
+
+/// Leases lost while running after which a job is taken for one that kills its process.
+pub const MOST_CRASHES: i16 = 3;
+
+/// The right to run a job once: one dispatch of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    pub tenant: TenantId,
+    pub job: JobId,
+    /// Grows with each dispatch: the fencing token.
+    pub epoch: i32,
+    pub kind: String,
+}
+
+/// The values of `job.state`.
+mod state {
+    pub(super) const READY: i16 = 0;
+    pub(super) const DONE: i16 = 3;
+    pub(super) const DEAD: i16 = 4;
+    pub(super) const CANCELLED: i16 = 5;
+    pub(super) const BLOCKED: i16 = 6;
+}
+
+impl Store {
+    /// Tells the relay of this process whose queues have new ready jobs.
+    pub fn tell_ready(&self, opened: &[(TenantId, Queue)]) {
+        for (tenant, queue) in opened {
+            self.hints().tell(Hint { tenant: *tenant, events: false, queues: queue.bit() });
+        }
+    }
+}

@@ -15,6 +15,8 @@ pub struct Model {
     pub value: String,
     /// False while the customer blocks us there.
     pub reachable: bool,
+    /// Since when that is so, by the provider's clock.
+    pub reachable_at: Option<DateTimeUtc>,
     pub create_time: DateTimeUtc,
 }
 

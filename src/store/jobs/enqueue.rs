@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use uuid::Uuid;
 
-use super::sql::timed;
+use super::{
+    sql::timed,
+    state::{BLOCKED, READY},
+};
 use crate::{
     domain::queue::Queue,
     error::{Error, Result},
@@ -49,9 +52,6 @@ const GATE: &str = "insert into job_gate (tenant_id, order_key, next_seq, head_s
      returning next_seq - 1 as seq, head_seq";
 
 const PLACE: &str = "update job set order_seq = $3, state = $4 where tenant_id = $1 and id = $2";
-
-const READY: i16 = 0;
-const BLOCKED: i16 = 6;
 
 impl TenantDb<Tx> {
     /// Promises `job`: it exists once this transaction commits. `None` when a live job has the same

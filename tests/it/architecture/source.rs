@@ -8,7 +8,7 @@ pub struct Source {
     pub text: String,
     /// The text with comments and the contents of literals blanked; as long as the text, line for line.
     pub code: String,
-    /// String literals with the line each begins on, from 1.
+    /// String literals with the byte at which each begins.
     pub strings: Vec<(usize, String)>,
 }
 
@@ -77,8 +77,6 @@ fn lex(text: &str) -> (String, Vec<(usize, String)>) {
         }
         at = end;
     }
-    let lines = |at: usize| bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-    let strings = strings.into_iter().map(|(at, text)| (lines(at), text)).collect();
     (String::from_utf8(code).unwrap(), strings)
 }
 

@@ -136,7 +136,8 @@ async fn work(mut inbox: mpsc::UnboundedReceiver<Errand>) {
                 }
             }
             Errand::Drop(name) => {
-                let _ = admin.execute_unprepared(&format!("drop database if exists {name} with (force)")).await;
+                let _ =
+                    admin.execute_unprepared(&format!("drop database if exists {name} with (force)")).await;
             }
         }
     }

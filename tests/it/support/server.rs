@@ -105,7 +105,8 @@ impl Server {
     async fn answers(&self, path: &str) -> bool {
         let ask = async {
             let mut stream = tokio::net::TcpStream::connect(self.address()).await?;
-            let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address());
+            let request =
+                format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address());
             stream.write_all(request.as_bytes()).await?;
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).await?;
@@ -130,7 +131,10 @@ fn unready(what: &str, output: &str) -> ! {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has ports").port()
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("loopback has ports")
+        .port()
 }
 
 /// Must run on a thread that lives as long as the server: the kernel kills the child when its parent thread ends,

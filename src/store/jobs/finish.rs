@@ -1,0 +1,167 @@
+//! The end of runs, in batches: one statement per kind of outcome, then the gates of those that ended.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
+
+use super::{
+    Ticket,
+    gate::{self, Gate},
+    sql::{columns, pause, short, timed},
+    state::{CANCELLED, DEAD, DONE},
+};
+use crate::{
+    domain::queue::Queue,
+    error::Result,
+    id::{JobId, TenantId},
+    store::{SystemDb, Tx},
+};
+
+/// How one run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub ticket: Ticket,
+    pub ending: Ending,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Done,
+    /// It failed and gets another try.
+    Retry { after: Duration, error: String },
+    /// Not now; no failure.
+    Later { after: Duration },
+    /// It will never succeed.
+    Dead { error: String },
+    Cancelled,
+}
+
+/// What a batch changed.
+#[derive(Clone, Debug, Default)]
+pub struct Finished {
+    /// Whose ending was recorded.
+    pub recorded: Vec<(TenantId, JobId)>,
+    /// Whose queues have new ready jobs.
+    pub opened: Vec<(TenantId, Queue)>,
+}
+
+const BY_EPOCH_POSTGRES: &str = "where job.tenant_id = d.t and job.id = d.i and job.epoch = d.e \
+     and (job.state + 0) in (1, 2) returning job.tenant_id, job.id, job.order_key";
+const BY_EPOCH_SQLITE: &str = "where tenant_id = $1 and id = $2 and epoch = $3 \
+     and (state + 0) in (1, 2) returning tenant_id, id, order_key";
+
+const END: &str = "update job set state = $4, lease_until = null, finished_at = {now} ";
+const FAIL: &str = "update job set state = $4, lease_until = null, finished_at = {now}, last_error = d.error ";
+const RETRY: &str = "update job set state = 0, lease_until = null, tries = tries + $4, \
+     run_at = {in d.pause}, last_error = coalesce(d.error, last_error) ";
+
+impl SystemDb {
+    /// Records endings. A job that another epoch holds by now is not touched: it is missing in the answer.
+    pub async fn finish(&self, outcomes: &[Outcome]) -> Result<Finished> {
+        self.transaction(async |db| {
+            let mut rows = Vec::with_capacity(outcomes.len());
+            if db.backend() == DbBackend::Postgres {
+                db.finish_in_sets(outcomes, &mut rows).await?;
+            } else {
+                for outcome in outcomes {
+                    rows.extend(db.finish_one(outcome).await?);
+                }
+            }
+            let mut finished = Finished::default();
+            let mut gates: Vec<Gate> = Vec::new();
+            for row in &rows {
+                let (tenant, job) = (row.try_get("", "tenant_id")?, row.try_get("", "id")?);
+                finished.recorded.push((tenant, job));
+                if let Some(key) = row.try_get("", "order_key")? {
+                    gates.push((tenant, key));
+                }
+            }
+            finished.opened = gate::advance(db.conn(), db.env(), gates).await?;
+            Ok(finished)
+        })
+        .await
+    }
+}
+
+impl SystemDb<Tx> {
+    async fn finish_in_sets(&self, outcomes: &[Outcome], rows: &mut Vec<QueryResult>) -> Result<()> {
+        let of = |wanted: fn(&Ending) -> bool| {
+            outcomes.iter().filter(move |outcome| wanted(&outcome.ending)).collect::<Vec<_>>()
+        };
+        for (set, state) in
+            [(of(|e| *e == Ending::Done), DONE), (of(|e| *e == Ending::Cancelled), CANCELLED)]
+        {
+            let from = "from unnest($1::uuid[], $2::uuid[], $3::int[]) d (t, i, e) ";
+            rows.extend(self.update_set(&[END, from, BY_EPOCH_POSTGRES], &set, [state.into()]).await?);
+        }
+        let dead = of(|e| matches!(e, Ending::Dead { .. }));
+        let errors: Vec<String> = dead.iter().map(|o| o.ending.error().unwrap_or_default()).collect();
+        let from = "from unnest($1::uuid[], $2::uuid[], $3::int[], $5::text[]) d (t, i, e, error) ";
+        rows.extend(self.update_set(&[FAIL, from, BY_EPOCH_POSTGRES], &dead, [DEAD.into(), errors.into()]).await?);
+
+        let from = "from unnest($1::uuid[], $2::uuid[], $3::int[], $5::bigint[], $6::text[]) \
+             d (t, i, e, pause, error) ";
+        for (set, counted) in [
+            (of(|e| matches!(e, Ending::Retry { .. })), 1_i16),
+            (of(|e| matches!(e, Ending::Later { .. })), 0),
+        ] {
+            let pauses: Vec<i64> = set.iter().map(|o| o.ending.millis()).collect();
+            let errors: Vec<Option<String>> = set.iter().map(|o| o.ending.error()).collect();
+            let errors = sea_orm::sea_query::Value::Array(
+                sea_orm::sea_query::ArrayType::String,
+                Some(Box::new(errors.into_iter().map(Value::from).collect())),
+            );
+            let values = [counted.into(), pauses.into(), errors];
+            rows.extend(self.update_set(&[RETRY, from, BY_EPOCH_POSTGRES], &set, values).await?);
+        }
+        Ok(())
+    }
+
+    async fn update_set<const N: usize>(
+        &self,
+        sql: &[&str],
+        set: &[&Outcome],
+        more: [Value; N],
+    ) -> Result<Vec<QueryResult>> {
+        if set.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values = columns(set.iter().map(|outcome| &outcome.ticket)).into_iter().chain(more);
+        Ok(self.conn().query_all_raw(timed(self.backend(), self.env(), &sql.concat(), values)).await?)
+    }
+
+    async fn finish_one(&self, Outcome { ticket, ending }: &Outcome) -> Result<Option<QueryResult>> {
+        let at = |after: Duration| pause(self.backend(), self.env(), after);
+        let (sql, more): (_, Vec<Value>) = match ending {
+            Ending::Done => (END, vec![DONE.into()]),
+            Ending::Cancelled => (END, vec![CANCELLED.into()]),
+            Ending::Dead { .. } => (FAIL, vec![DEAD.into(), ending.error().into()]),
+            Ending::Retry { after, .. } => (RETRY, vec![1.into(), at(*after), ending.error().into()]),
+            Ending::Later { after } => (RETRY, vec![0.into(), at(*after), None::<String>.into()]),
+        };
+        let place = if sql == RETRY { "$6" } else { "$5" };
+        let sql = sql.replace("d.error", place).replace("d.pause", "$5");
+        let mut values: Vec<Value> = vec![ticket.tenant.into(), ticket.job.into(), ticket.epoch.into()];
+        values.extend(more);
+        let sql = [sql.as_str(), BY_EPOCH_SQLITE].concat();
+        Ok(self.conn().query_one_raw(timed(self.backend(), self.env(), &sql, values)).await?)
+    }
+}
+
+impl Ending {
+    fn error(&self) -> Option<String> {
+        match self {
+            Self::Retry { error, .. } | Self::Dead { error } => Some(short(error)),
+            _ => None,
+        }
+    }
+
+    fn millis(&self) -> i64 {
+        match self {
+            Self::Retry { after, .. } | Self::Later { after } => {
+                i64::try_from(after.as_millis()).unwrap_or(i64::MAX)
+            }
+            _ => 0,
+        }
+    }
+}

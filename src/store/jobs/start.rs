@@ -1,0 +1,115 @@
+//! The start fence and the heartbeat: a job runs only in the hands of the epoch that the row names.
+
+use std::{collections::HashMap, time::Duration};
+
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
+
+use super::{
+    Ticket,
+    sql::{columns, pause, timed},
+};
+use crate::{
+    error::Result,
+    id::{JobId, TenantId},
+    store::{SystemDb, Tx},
+};
+
+/// A job that passed the fence.
+#[derive(Clone, Debug)]
+pub struct Started {
+    pub ticket: Ticket,
+    pub payload: Vec<u8>,
+    pub tries: i16,
+    pub max_tries: i16,
+    /// Its time was up before it started.
+    pub expired: bool,
+}
+
+/// What a heartbeat learned about a running job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    Ours,
+    /// Ours, and somebody asked for its end.
+    Cancelled,
+    /// Somebody else's, or over.
+    Lost,
+}
+
+const RETURNING: &str = "returning job.tenant_id, job.id, job.payload, job.tries, job.max_tries, \
+     (job.expires_at is not null and job.expires_at <= {now}) as expired";
+
+const START_POSTGRES: &str = "update job set state = 2, lease_until = {in $4} \
+     from unnest($1::uuid[], $2::uuid[], $3::int[]) d (t, i, e) \
+     where job.tenant_id = d.t and job.id = d.i and job.epoch = d.e and (job.state + 0) = 1 and not job.cancel ";
+
+const START_SQLITE: &str = "update job set state = 2, lease_until = {in $4} \
+     where tenant_id = $1 and id = $2 and epoch = $3 and (state + 0) = 1 and not cancel ";
+
+const BEAT_POSTGRES: &str = "update job set lease_until = {in $4} \
+     from unnest($1::uuid[], $2::uuid[], $3::int[]) d (t, i, e) \
+     where job.tenant_id = d.t and job.id = d.i and job.epoch = d.e and (job.state + 0) = 2 \
+     returning job.tenant_id, job.id, job.cancel";
+
+const BEAT_SQLITE: &str = "update job set lease_until = {in $4} \
+     where tenant_id = $1 and id = $2 and epoch = $3 and (state + 0) = 2 returning tenant_id, id, cancel";
+
+impl SystemDb {
+    /// Starts the jobs of those tickets that are still good. Whoever is missing in the answer is stale:
+    /// started before, dispatched anew, cancelled.
+    pub async fn start(&self, tickets: &[Ticket], lease: Duration) -> Result<Vec<Started>> {
+        let sql = match self.backend() {
+            DbBackend::Postgres => [START_POSTGRES, RETURNING].concat(),
+            _ => [START_SQLITE, &RETURNING.replace("job.", "")].concat(),
+        };
+        let rows = self.transaction(async |db| db.by_epoch(&sql, tickets, lease).await).await?;
+        let mut tickets: HashMap<_, _> =
+            tickets.iter().map(|ticket| ((ticket.tenant, ticket.job), ticket)).collect();
+        let mut started = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let Some(ticket) = tickets.remove(&place(row)?) else { continue };
+            started.push(Started {
+                ticket: ticket.clone(),
+                payload: row.try_get("", "payload")?,
+                tries: row.try_get("", "tries")?,
+                max_tries: row.try_get("", "max_tries")?,
+                expired: row.try_get("", "expired")?,
+            });
+        }
+        started.sort_by_key(|started| started.ticket.job);
+        Ok(started)
+    }
+
+    /// Prolongs the leases of running jobs; for each, in order, whether it is still ours.
+    pub async fn heartbeat(&self, running: &[Ticket], lease: Duration) -> Result<Vec<Held>> {
+        let sql = if self.backend() == DbBackend::Postgres { BEAT_POSTGRES } else { BEAT_SQLITE };
+        let rows = self.transaction(async |db| db.by_epoch(sql, running, lease).await).await?;
+        let mut held = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let cancel: bool = row.try_get("", "cancel")?;
+            held.insert(place(row)?, if cancel { Held::Cancelled } else { Held::Ours });
+        }
+        let of = |ticket: &Ticket| held.get(&(ticket.tenant, ticket.job)).copied().unwrap_or(Held::Lost);
+        Ok(running.iter().map(of).collect())
+    }
+}
+
+impl SystemDb<Tx> {
+    async fn by_epoch(&self, sql: &str, tickets: &[Ticket], lease: Duration) -> Result<Vec<QueryResult>> {
+        let lease = pause(self.backend(), self.env(), lease);
+        if self.backend() == DbBackend::Postgres {
+            let values = columns(tickets).into_iter().chain([lease]);
+            return Ok(self.conn().query_all_raw(timed(self.backend(), self.env(), sql, values)).await?);
+        }
+        let mut rows = Vec::new();
+        for ticket in tickets {
+            let values: [Value; 4] =
+                [ticket.tenant.into(), ticket.job.into(), ticket.epoch.into(), lease.clone()];
+            rows.extend(self.conn().query_all_raw(timed(self.backend(), self.env(), sql, values)).await?);
+        }
+        Ok(rows)
+    }
+}
+
+fn place(row: &QueryResult) -> Result<(TenantId, JobId)> {
+    Ok((row.try_get("", "tenant_id")?, row.try_get("", "id")?))
+}

@@ -1,0 +1,121 @@
+//! The event log as a reader sees it: from any cursor, live, through disconnects and lost hints.
+
+use std::time::Duration;
+
+use switchboard::{
+    auth::TenantScope,
+    domain::event::Event,
+    error::Error,
+    events::{Follower, Hub, Step, sequence},
+    store::{Store, events::EventFilter},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    support::{Pair, both},
+    transaction::store,
+};
+
+const EVENTS: i64 = 400;
+
+/// The hubs of two processes on one installation (SQLite: one process).
+fn hubs(pair: &Pair) -> (Hub, Hub) {
+    match &pair.redis_url {
+        None => {
+            let hub = Hub::local();
+            (hub.clone(), hub)
+        }
+        Some(url) => {
+            let client = redis::Client::open(url.as_str()).unwrap();
+            (Hub::redis(client.clone(), "t:".to_owned()), Hub::redis(client, "t:".to_owned()))
+        }
+    }
+}
+
+async fn write(store: &Store, scope: &TenantScope, number: i64) {
+    let scope = scope.clone();
+    let db = store.of(scope);
+    let written = db.transaction(async |db| {
+        db.emit(Event::TenantUpdated { subject: number.to_string(), action: "test".to_owned() });
+        Ok(())
+    });
+    written.await.unwrap();
+}
+
+/// A client that is cut off at random points and comes back with its cursor sees every event once,
+/// in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_reconnects_at_random_misses_nothing_and_sees_nothing_twice() {
+    both(async |pair| {
+        let (store, scope) = store(&pair).await;
+        let (here, there) = hubs(&pair);
+        let stop = CancellationToken::new();
+        let sequencer = tokio::spawn(sequence(store.clone(), here, stop.clone()));
+        let writer = tokio::spawn({
+            let (store, scope) = (store.clone(), scope.clone());
+            async move {
+                for number in 1..=EVENTS {
+                    write(&store, &scope, number).await;
+                }
+            }
+        });
+
+        let mut seen = Vec::new();
+        let mut cursor = 0;
+        let mut connections = 0;
+        while cursor < EVENTS {
+            connections += 1;
+            let filter = EventFilter::default();
+            let mut follower =
+                Follower::start(store.clone(), &there, scope.clone(), Some(cursor), filter).await.unwrap();
+            // Cut after 1 to 37 events, in no regular pattern.
+            for _ in 0..=(connections * 7919 % 37) {
+                if cursor >= EVENTS {
+                    break;
+                }
+                let step =
+                    tokio::time::timeout(Duration::from_secs(10), follower.next()).await.unwrap().unwrap();
+                if let Step::Event(event) = step {
+                    cursor = event.seq.unwrap();
+                    seen.push(cursor);
+                }
+            }
+        }
+        writer.await.unwrap();
+        stop.cancel();
+        sequencer.await.unwrap();
+        assert_eq!(seen, (1..=EVENTS).collect::<Vec<_>>());
+        assert!(connections > 10, "only {connections} connections");
+    })
+    .await;
+}
+
+/// Without a single hint, the table alone brings every event.
+#[tokio::test]
+async fn a_reader_whose_hints_are_lost_reads_the_table() {
+    both(async |pair| {
+        let (store, scope) = store(&pair).await;
+        let hub = Hub::local();
+        let mut follower =
+            Follower::start(store.clone(), &hub, scope.clone(), None, EventFilter::default()).await.unwrap();
+        write(&store, &scope, 1).await;
+        for shard in 0..8 {
+            store.system().number_events(shard, 10).await.unwrap();
+        }
+        let step = tokio::time::timeout(Duration::from_secs(5), follower.next()).await.unwrap().unwrap();
+        assert!(matches!(step, Step::Event(event) if event.seq == Some(1)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cursor_past_the_end_needs_a_snapshot() {
+    both(async |pair| {
+        let (store, scope) = store(&pair).await;
+        let started = Follower::start(store, &Hub::local(), scope, Some(7), EventFilter::default()).await;
+        let refused = started.err().unwrap();
+        assert!(matches!(refused, Error::Rejected(_)));
+        assert_eq!(refused.reason(), "SNAPSHOT_REQUIRED");
+    })
+    .await;
+}
