@@ -6,6 +6,7 @@
 
 mod audit;
 mod connect;
+pub mod conversation;
 mod entity;
 pub mod events;
 mod group;
