@@ -17,7 +17,6 @@ pub(super) mod message;
 pub(super) mod message_revision;
 pub(super) mod passage;
 pub(super) mod passage_term;
-pub(super) mod pending_status;
 pub(super) mod product;
 pub(super) mod suggestion;
 pub(super) mod suggestion_action;
