@@ -53,6 +53,7 @@
 //! 7. `make test`.
 
 pub mod auth;
+pub mod channels;
 pub mod domain;
 pub mod edge;
 pub mod env;
@@ -60,6 +61,7 @@ pub mod error;
 pub mod events;
 pub mod id;
 pub mod jobs;
+pub mod sandbox;
 pub mod store;
 pub mod telemetry;
 pub mod wire;
