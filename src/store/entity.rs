@@ -1,5 +1,7 @@
 //! The tables as SeaORM sees them. Private: rows leave as read models, queries do not.
 
+pub(super) mod access_grant;
+pub(super) mod api_key;
 pub(super) mod audit_event;
 pub(super) mod channel;
 pub(super) mod conversation;
@@ -9,6 +11,14 @@ pub(super) mod delivery;
 pub(super) mod event;
 pub(super) mod event_head;
 pub(super) mod inbox;
+pub(super) mod invite;
+pub(super) mod member;
 pub(super) mod message;
 pub(super) mod message_revision;
+pub(super) mod plan;
+pub(super) mod platform_action;
+pub(super) mod session;
+pub(super) mod subscription;
 pub(super) mod tenant;
+pub(super) mod tenant_key;
+pub(super) mod user;
