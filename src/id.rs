@@ -94,6 +94,7 @@ macro_rules! ids {
 // Append only: a prefix that was ever given out keeps its meaning.
 ids! {
     ApiKeyId "key" "API key";
+    ActionId "sua" "suggestion action";
     AiCallId "aic" "AI call";
     AuditEventId "aud" "audit event";
     ChannelId "chn" "channel";
@@ -109,6 +110,7 @@ ids! {
     JobId "job" "job";
     MemberId "mem" "member";
     MessageId "msg" "message";
+    PassageId "psg" "passage";
     PlatformActionId "act" "platform action";
     ProductId "prd" "product";
     RevisionId "rev" "message revision";

@@ -9,6 +9,8 @@ mod m0002_event;
 mod m0003_people;
 mod m0004_billing;
 mod m0005_conversation;
+mod m0006_suggestion;
+mod m0007_knowledge;
 mod m0008_job;
 
 pub struct Migrator;
@@ -21,6 +23,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_people::Migration),
             Box::new(m0004_billing::Migration),
             Box::new(m0005_conversation::Migration),
+            Box::new(m0006_suggestion::Migration),
+            Box::new(m0007_knowledge::Migration),
             Box::new(m0008_job::Migration),
         ]
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -14,6 +15,18 @@ use super::words;
 pub enum SourceKind {
     Document,
     Product,
+}
+
+/// What a document is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentType {
+    Policy,
+    Faq,
+    Delivery,
+    Returns,
+    Other,
 }
 
 /// A price to quote, in minor units of its currency.
@@ -38,8 +51,8 @@ pub struct Passage {
     pub stock_quantity: Option<i32>,
     /// How it arrives: a product's delivery terms.
     pub delivery: Option<String>,
-    /// Documents only: `policy`, `faq`, `delivery`, `returns`; empty for anything else.
-    pub topic: String,
+    /// Documents only.
+    pub document_type: Option<DocumentType>,
 }
 
 /// A passage that fits, with how well in basis points.
@@ -114,7 +127,7 @@ fn count(hits: &[Hit], kind: SourceKind) -> usize {
 
 fn counts(passage: &Passage) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
-    let text = format!("{} {} {}", passage.title, passage.text, passage.topic);
+    let text = format!("{} {}", passage.title, passage.text);
     for term in words::all_terms(&text) {
         *counts.entry(term).or_default() += 1;
     }

@@ -13,7 +13,7 @@ fn product(id: &str, name: &str, text: &str, minor: i64) -> Passage {
         in_stock: Some(true),
         stock_quantity: None,
         delivery: None,
-        topic: String::new(),
+        document_type: None,
     }
 }
 
@@ -22,7 +22,7 @@ fn document(id: &str, title: &str, text: &str) -> Passage {
         kind: SourceKind::Document,
         price: None,
         in_stock: None,
-        topic: "delivery".into(),
+        document_type: Some(DocumentType::Delivery),
         ..product(id, title, text, 0)
     }
 }

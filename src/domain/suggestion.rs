@@ -33,3 +33,59 @@ pub fn decide(from: SuggestionState) -> Result<(), Rejected> {
         _ => Err(Rejected::because("SUGGESTION_DECIDED", "someone already decided this draft")),
     }
 }
+
+/// Where a hand-over to people stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum EscalationState {
+    /// Waits for people.
+    Pending,
+    Handled,
+    /// There was nothing to do.
+    Dismissed,
+}
+
+/// People say what became of a hand-over; saying the same again is no news (`None`).
+pub fn resolve_escalation(
+    from: EscalationState,
+    to: EscalationState,
+) -> Result<Option<EscalationState>, Rejected> {
+    match (from, to) {
+        (_, EscalationState::Pending) => {
+            Err(Rejected::because("NOT_A_RESOLUTION", "an escalation ends handled or dismissed"))
+        }
+        (EscalationState::Pending, to) => Ok(Some(to)),
+        (from, to) if from == to => Ok(None),
+        _ => Err(Rejected::because("ESCALATION_RESOLVED", "the escalation was resolved otherwise")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_is_decided_once() {
+        let reason = |from| decide(from).err().map_or("ok", |rejected| rejected.reason);
+        assert_eq!(reason(SuggestionState::Pending), "ok");
+        assert_eq!(reason(SuggestionState::Superseded), "SUGGESTION_SUPERSEDED");
+        for decided in [
+            SuggestionState::Approved,
+            SuggestionState::Edited,
+            SuggestionState::Rejected,
+            SuggestionState::Escalated,
+        ] {
+            assert_eq!(reason(decided), "SUGGESTION_DECIDED");
+        }
+    }
+
+    #[test]
+    fn an_escalation_is_resolved_once() {
+        use EscalationState::{Dismissed, Handled, Pending};
+        assert_eq!(resolve_escalation(Pending, Handled), Ok(Some(Handled)));
+        assert_eq!(resolve_escalation(Handled, Handled), Ok(None));
+        assert!(resolve_escalation(Handled, Dismissed).is_err());
+        assert!(resolve_escalation(Pending, Pending).is_err());
+    }
+}
