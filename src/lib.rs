@@ -54,6 +54,7 @@
 
 pub mod auth;
 pub mod channels;
+pub mod config;
 pub mod domain;
 pub mod edge;
 pub mod env;
