@@ -12,7 +12,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         &out.join("descriptors.bin"),
         "",
     )?;
-    Ok(())
+    fixture(&out)
+}
+
+/// The service of the transcoding cases, for the tests and the example that serve it.
+fn fixture(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=tests/data/transcoding/widgets.proto");
+    let includes = ["tests/data/transcoding", "proto/third_party"];
+    compile(&includes, &["widgets.proto".to_owned()], &out.join("widgets.bin"), "widgets")
 }
 
 /// Every .proto file below `folder`, relative to the include root.

@@ -8,18 +8,21 @@ pub mod conversation;
 pub mod decision;
 pub mod delivery;
 pub mod event;
+pub mod explain;
 pub mod grant;
+pub mod inbound;
+pub mod intent;
 pub mod lockout;
 pub mod membership;
+pub mod money;
 pub mod password;
 pub mod queue;
-pub mod subscription;
-pub mod explain;
-pub mod intent;
-pub mod money;
 pub mod retrieval;
+pub mod signature;
+pub mod subscription;
 pub mod suggestion;
 pub mod supersede;
+pub mod window;
 pub mod words;
 
 /// A rule said no. `reason` is what clients match; the message is for people who build on the API.

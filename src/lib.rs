@@ -54,6 +54,8 @@
 
 pub mod ai;
 pub mod auth;
+pub mod channels;
+pub mod config;
 pub mod domain;
 pub mod edge;
 pub mod env;
@@ -61,6 +63,7 @@ pub mod error;
 pub mod events;
 pub mod id;
 pub mod jobs;
+pub mod sandbox;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

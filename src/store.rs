@@ -4,7 +4,9 @@
 //! Writes go through [`TenantDb::transaction`] or [`SystemDb::transaction`] alone: aggregate rows, the
 //! events and jobs they cause and the audit entry commit together or not at all.
 
+pub mod admin;
 mod audit;
+pub mod billing;
 mod connect;
 pub mod conversation;
 mod entity;
@@ -14,6 +16,7 @@ mod hints;
 pub mod jobs;
 mod scope;
 mod sql;
+pub mod tenant;
 mod transaction;
 
 pub use connect::{Settings, connect};

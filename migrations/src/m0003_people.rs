@@ -105,11 +105,11 @@ impl MigrationTrait for Migration {
 
             create table tenant_key (
                 tenant_id {uuid} not null references tenant (id),
-                id {uuid} not null,
+                number integer not null,
                 wrapped {bytes} not null,
-                kek text not null,
+                master text not null,
                 create_time {time} not null,
-                primary key (tenant_id, id)
+                primary key (tenant_id, number)
             );
             ",
         )

@@ -238,6 +238,11 @@ impl<C: Codec> Inner<C> {
     }
 }
 
+/// Every HTTP binding of `pool`, or everything wrong with them.
+pub fn routes(pool: &DescriptorPool) -> Result<Vec<Route>, Vec<Problem>> {
+    route::read(pool, &[]).map(|(routes, _)| routes)
+}
+
 /// Adds the standard error details where the pool lacks them: every status may carry them.
 fn with_error_details(pool: &DescriptorPool) -> Result<DescriptorPool, Vec<Problem>> {
     let mut pool = pool.clone();

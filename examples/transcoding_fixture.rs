@@ -1,0 +1,24 @@
+//! Serves `tests/data/transcoding/widgets.proto` through the transcoder, for the transcoding cases.
+//!
+//! usage: `transcoding_fixture --listen 127.0.0.1:8090`
+
+use clap::Parser;
+use tokio::net::TcpListener;
+
+#[path = "../tests/fixture/widgets.rs"]
+mod widgets;
+
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen; port 0 for any free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let listener = TcpListener::bind(Arguments::parse().listen).await?;
+    println!("listening on {}", listener.local_addr()?);
+    widgets::serve(listener, widgets::transcoder(widgets::options())).await?;
+    Ok(())
+}

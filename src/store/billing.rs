@@ -1,0 +1,7 @@
+//! Plans and subscriptions.
+
+mod plans;
+mod subscriptions;
+
+pub use plans::{Plan, Plans};
+pub use subscriptions::{Subscription, Subscriptions};
