@@ -8,6 +8,7 @@ pub mod admin;
 mod audit;
 pub mod billing;
 mod connect;
+pub mod conversation;
 mod entity;
 pub mod events;
 mod group;
