@@ -1,0 +1,27 @@
+//! Finding the channel that a webhook is for.
+//!
+//! Unscoped because: a webhook names a channel, and the channel names the tenant.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::Channel;
+use crate::{
+    error::Result,
+    id::ChannelId,
+    store::{
+        SystemDb,
+        entity::channel::{Column, Entity},
+    },
+};
+
+impl SystemDb {
+    /// The channel behind a webhook's path, if it is there and on. The path is no secret: whoever asks must
+    /// prove by signature that the messenger sent the request.
+    pub async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
+        let found = Entity::find()
+            .filter(Column::Id.eq(id))
+            .filter(Column::Enabled.eq(true))
+            .filter(Column::DeleteTime.is_null());
+        Ok(found.one(self.conn()).await?)
+    }
+}
