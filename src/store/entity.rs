@@ -25,7 +25,6 @@ pub(super) mod session;
 pub(super) mod subscription;
 pub(super) mod passage;
 pub(super) mod passage_term;
-pub(super) mod pending_status;
 pub(super) mod product;
 pub(super) mod suggestion;
 pub(super) mod suggestion_action;

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
 use serde_json::Value as Json;
 
@@ -93,7 +93,8 @@ impl Channels<'_, Tx> {
             update_time: now,
             delete_time: None,
         };
-        let insert = self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
+        let insert =
+            self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
         match insert.map_err(Error::from) {
             Ok(_) => Ok(row),
             Err(Error::Exists { .. }) => Err(Error::Exists { what: "a channel with this account or id" }),

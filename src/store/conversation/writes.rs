@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ExprTrait, FromQueryResult, IntoActiveModel, QueryFilter, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, ExprTrait, FromQueryResult, IntoActiveModel, QueryFilter, Value, sea_query::Expr,
 };
 use serde_json::Value as Json;
 
@@ -138,8 +138,11 @@ impl Conversations<'_, Tx> {
 
     /// Counts a message that nobody is to look at: a blocked customer's.
     pub async fn overhear(&self, seen: &Conversation) -> Result<Conversation> {
-        self.apply(self.0.update::<Entity>().col_expr(Column::MessageCount, Expr::value(seen.message_count + 1)), seen)
-            .await
+        self.apply(
+            self.0.update::<Entity>().col_expr(Column::MessageCount, Expr::value(seen.message_count + 1)),
+            seen,
+        )
+        .await
     }
 
     /// Counts a message of the business; whoever answers has read everything.
