@@ -41,7 +41,7 @@ release-contract: setup ## freeze the contract as it is now: later changes must 
 	@scripts/contract freeze
 
 sdk: setup ## generate the TypeScript client into sdk/
-	tests/clients/node_modules/.bin/buf generate
+	PATH=$$PWD/tests/clients/.venv/bin:$$PATH tests/clients/node_modules/.bin/buf generate
 
 bench: setup ## print figures, each beside its ceiling
 	scripts/bench

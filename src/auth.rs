@@ -1,6 +1,9 @@
 //! Who acts: capabilities that only a verified credential or a stored job can produce. No I/O.
 
 pub mod facts;
+pub mod password;
+pub mod seal;
+pub mod token;
 
 use std::sync::Arc;
 

@@ -62,7 +62,8 @@ pub trait Channel {
     fn receipt(&self, facts: &[Fact]) -> Value;
 
     /// Hands one message to the provider, once. Never retries by itself.
-    fn send(&self, http: &Http, outbound: &Outbound, now: DateTime<Utc>) -> impl Future<Output = Sent> + Send;
+    fn send(&self, http: &Http, outbound: &Outbound, now: DateTime<Utc>)
+    -> impl Future<Output = Sent> + Send;
 
     /// Asks the provider who we are, without any effect: the account's name there.
     fn probe(&self, http: &Http) -> impl Future<Output = Result<String, Refusal>> + Send;
@@ -109,7 +110,11 @@ pub struct Outbound {
 impl Outbound {
     /// What names this attempt at the provider: the message id, and which attempt if not the first.
     pub fn correlation(&self) -> String {
-        if self.attempt <= 1 { self.message_id.clone() } else { format!("{}:{}", self.message_id, self.attempt) }
+        if self.attempt <= 1 {
+            self.message_id.clone()
+        } else {
+            format!("{}:{}", self.message_id, self.attempt)
+        }
     }
 
     fn identity(&self, scheme: &str) -> Option<&str> {

@@ -52,8 +52,10 @@
 //! 6. a test: it works, it is refused, another tenant sees nothing;
 //! 7. `make test`.
 
+pub mod ai;
 pub mod auth;
 pub mod channels;
+pub mod config;
 pub mod domain;
 pub mod edge;
 pub mod env;

@@ -2,7 +2,10 @@
 //! our rows and values.
 
 //mod event;
+pub mod knowledge;
+pub mod mask;
 pub mod page;
+pub mod suggestion;
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;

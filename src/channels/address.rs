@@ -46,8 +46,7 @@ pub(super) struct PublicOnly;
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             // One private answer among public ones is an attack, not an accident.
             if found.iter().any(|address| !is_public(address.ip())) {
                 return Err(PRIVATE.into());
@@ -150,7 +149,12 @@ mod tests {
         ] {
             assert!(refused(url), "{url}");
         }
-        for url in ["https://example.com/hook", "https://example.com:8443/", "https://93.184.216.34/", "https://[2606:4700::1111]/"] {
+        for url in [
+            "https://example.com/hook",
+            "https://example.com:8443/",
+            "https://93.184.216.34/",
+            "https://[2606:4700::1111]/",
+        ] {
             assert!(!refused(url), "{url}");
         }
     }
@@ -165,9 +169,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_of_a_private_address_does_not_resolve() {
-        for name in ["localhost", "localhost."] {
-            let resolved = PublicOnly.resolve(name.parse().unwrap()).await;
-            assert!(resolved.err().is_some_and(|error| error.is::<NotAllowed>()), "{name}");
-        }
+        let resolved = PublicOnly.resolve("localhost".parse().unwrap()).await;
+        assert!(resolved.err().is_some_and(|error| error.is::<NotAllowed>()));
+        // Some machines know no such name, the others know it as loopback.
+        assert!(PublicOnly.resolve("localhost.".parse().unwrap()).await.is_err());
     }
 }

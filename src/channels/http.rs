@@ -21,7 +21,11 @@ pub struct Http {
 
 /// What came of one request.
 pub(super) enum Answer {
-    Came { status: StatusCode, retry_after: Option<Duration>, body: Vec<u8> },
+    Came {
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        body: Vec<u8>,
+    },
     /// The address may not be called: nothing left.
     NotAllowed(&'static str),
     /// No connection was made: nothing left.
@@ -93,7 +97,7 @@ async fn whole(mut response: Response) -> Option<Vec<u8>> {
 /// reqwest's own words hold the URL, and a Telegram URL holds the token: only ours are told.
 fn failed(error: &reqwest::Error) -> Answer {
     let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
-    if causes.any(|cause| cause.is::<NotAllowed>()) {
+    if causes.any(<dyn Error>::is::<NotAllowed>) {
         Answer::NotAllowed("the name resolves to an address that is not public")
     } else if error.is_dns() {
         Answer::NotReached("the name could not be resolved")

@@ -82,7 +82,7 @@ mod tests {
         #[test]
         fn pieces_fit_and_lose_nothing(text in "\\PC{0,200}", limit in 2..40usize) {
             let pieces = split(&text, limit);
-            prop_assert_eq!(pieces.concat(), text);
+            prop_assert_eq!(pieces.concat(), text.as_str());
             prop_assert!(pieces.iter().all(|piece| !piece.is_empty() && units(piece) <= limit));
         }
     }

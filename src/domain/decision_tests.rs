@@ -184,7 +184,7 @@ fn penalty() -> impl Strategy<Value = Penalty> {
 
 prop_compose! {
     fn inputs()(
-        scores in [-100..10_100i32, 0..=10_000i32, 0..=10_000i32],
+        scores in [-100..10_100i32, 0..10_001i32, 0..10_001i32],
         sources in 0..4u32,
         facts in any::<[bool; 6]>(),
         intent in prop::sample::select(Intent::ALL.to_vec()),

@@ -29,17 +29,37 @@ pub enum What {
     /// window. `from` holds the customer it went **to**.
     Echo(InboundMessage),
     Status(DeliveryUpdate),
-    Edit { external_id: String, text: Option<String>, from: Vec<Identity> },
-    Revoke { external_id: String, from: Vec<Identity> },
+    Edit {
+        external_id: String,
+        text: Option<String>,
+        from: Vec<Identity>,
+    },
+    Revoke {
+        external_id: String,
+        from: Vec<Identity>,
+    },
     /// `emoji` is absent when the reaction was taken back.
-    Reaction { target_external_id: String, emoji: Option<String>, from: Vec<Identity> },
+    Reaction {
+        target_external_id: String,
+        emoji: Option<String>,
+        from: Vec<Identity>,
+    },
     /// The same person has other identities from now on.
-    IdentityChanged { from: Vec<Identity>, to: Vec<Identity> },
+    IdentityChanged {
+        from: Vec<Identity>,
+        to: Vec<Identity>,
+    },
     /// The customer shut the door: sends will fail until it is opened again.
-    BlockedUs { from: Vec<Identity> },
-    UnblockedUs { from: Vec<Identity> },
+    BlockedUs {
+        from: Vec<Identity>,
+    },
+    UnblockedUs {
+        from: Vec<Identity>,
+    },
     /// Anything else; nothing but the raw item is kept.
-    Unsupported { kind: String },
+    Unsupported {
+        kind: String,
+    },
 }
 
 /// A name of a person at a provider.

@@ -132,11 +132,8 @@ pub fn check_standard(
         return Err(SignatureError::Invalid("webhook-id"));
     }
     let digits = !timestamp.is_empty() && timestamp.bytes().all(|b| b.is_ascii_digit());
-    let seconds: i64 = timestamp
-        .parse()
-        .ok()
-        .filter(|_| digits)
-        .ok_or(SignatureError::Invalid("webhook-timestamp"))?;
+    let seconds: i64 =
+        timestamp.parse().ok().filter(|_| digits).ok_or(SignatureError::Invalid("webhook-timestamp"))?;
     check_time(seconds, now)?;
     let given: Vec<_> = signature
         .split(' ')

@@ -33,6 +33,9 @@ pub struct FailNext {
     pub count: u32,
     /// WhatsApp's error code (131047); for the others an HTTP status (403).
     pub code: i64,
+    /// So many calls go well before.
+    #[serde(default)]
+    pub after: u32,
 }
 
 /// The next calls are too many.
@@ -67,8 +70,11 @@ impl Behaviour {
             return Fate::Limit(limit.retry_after);
         }
         if let Some(fail) = self.fail_next.as_mut().filter(|fail| fail.count > 0) {
-            fail.count -= 1;
-            return Fate::Fail(fail.code);
+            if fail.after == 0 {
+                fail.count -= 1;
+                return Fate::Fail(fail.code);
+            }
+            fail.after -= 1;
         }
         if chance < self.error_rate {
             return Fate::FailInside;
@@ -92,7 +98,8 @@ mod tests {
         )
         .unwrap();
         let fates: Vec<_> = (0..5).map(|_| behaviour.fate(0.5)).collect();
-        let expected = [Fate::Limit(3), Fate::Fail(131_056), Fate::Fail(131_056), Fate::LoseAnswer, Fate::Serve];
+        let expected =
+            [Fate::Limit(3), Fate::Fail(131_056), Fate::Fail(131_056), Fate::LoseAnswer, Fate::Serve];
         assert_eq!(fates, expected);
         behaviour.error_rate = 0.6;
         assert_eq!(behaviour.fate(0.5), Fate::FailInside);

@@ -25,11 +25,16 @@ pub(super) async fn complete(state: &State, call: &Call) -> Response {
     if request["stream"] == true {
         return error(400, "the sandbox does not stream", None);
     }
-    let asked = messages.iter().rev().find(|message| message["role"] == "user").map(content).unwrap_or_default();
+    let asked =
+        messages.iter().rev().find(|message| message["role"] == "user").map(content).unwrap_or_default();
     let reply = reply(&asked);
     let content = match request["response_format"]["type"].as_str() {
-        Some("json_schema") => fill(&request["response_format"]["json_schema"]["schema"], "reply", &reply).to_string(),
-        Some("json_object") => json!({"reply": reply, "intent": intent(&asked), "confidence": 0.8}).to_string(),
+        Some("json_schema") => {
+            fill(&request["response_format"]["json_schema"]["schema"], "reply", &reply).to_string()
+        }
+        Some("json_object") => {
+            json!({"reply": reply, "intent": intent(&asked), "confidence": 0.8}).to_string()
+        }
         _ => reply,
     };
     let prompt_tokens: usize = messages.iter().map(|message| tokens(&self::content(message))).sum();
@@ -57,7 +62,9 @@ pub(super) async fn complete(state: &State, call: &Call) -> Response {
 fn content(message: &Value) -> String {
     match &message["content"] {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" "),
+        Value::Array(parts) => {
+            parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join(" ")
+        }
         _ => String::new(),
     }
 }
@@ -67,7 +74,9 @@ fn reply(asked: &str) -> String {
     let last = asked.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
     let quoted: String = last.chars().take(120).collect();
     match intent(asked) {
-        "price" => format!("Thank you for asking about the price. You wrote: \"{quoted}\". I will send you the exact amount."),
+        "price" => format!(
+            "Thank you for asking about the price. You wrote: \"{quoted}\". I will send you the exact amount."
+        ),
         "delivery" => format!("We deliver within three to seven days. You wrote: \"{quoted}\"."),
         "complaint" => "I am sorry about that. A colleague will look into it at once.".to_owned(),
         _ => format!("Thank you for your message. You wrote: \"{quoted}\"."),

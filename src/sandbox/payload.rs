@@ -96,7 +96,13 @@ pub(super) fn webhook_message(id: &str, from: &Person<'_>, at: DateTime<Utc>, te
     })
 }
 
-pub(super) fn webhook_status(id: &str, message_id: &str, attempt: u64, at: DateTime<Utc>, status: &str) -> Value {
+pub(super) fn webhook_status(
+    id: &str,
+    message_id: &str,
+    attempt: u64,
+    at: DateTime<Utc>,
+    status: &str,
+) -> Value {
     json!({
         "event_id": id,
         "type": "status",

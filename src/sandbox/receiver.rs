@@ -48,7 +48,14 @@ pub(super) async fn receive(state: &Arc<State>, name: &str, call: &Call) -> Resp
 }
 
 /// The receiver's own id, and whether this is the first time it sees the event.
-fn take(state: &State, name: &str, event: &Value, event_id: &str, text: &str, answered: bool) -> (String, bool) {
+fn take(
+    state: &State,
+    name: &str,
+    event: &Value,
+    event_id: &str,
+    text: &str,
+    answered: bool,
+) -> (String, bool) {
     let mut ledger = lock(&state.ledger);
     let same = |message: &&SentMessage| {
         message.channel == Provider::Webhook && message.correlation.as_deref() == Some(event_id)

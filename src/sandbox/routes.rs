@@ -61,12 +61,15 @@ async fn provider(Shared(state): Shared<Arc<State>>, request: Request) -> Respon
     match (&head.method, segments.as_slice()) {
         (&Method::POST, ["v1", "chat", "completions"]) => model::complete(&state, &call).await,
         (&Method::POST, ["receiver", name]) => receiver::receive(&state, name, &call).await,
-        (_, [bot, method]) if bot.starts_with("bot") => telegram::call(&state, &bot[3..], method, &call).await,
+        (_, [bot, method]) if bot.starts_with("bot") => {
+            telegram::call(&state, &bot[3..], method, &call).await
+        }
         (&Method::POST, [version, account, "messages"]) if version.starts_with('v') => {
             whatsapp::messages(&state, account, &call).await
         }
         (&Method::GET, [version, id]) if version.starts_with('v') => whatsapp::object(&state, id, &call),
-        _ => (StatusCode::NOT_FOUND, Json(json!({"error": "the sandbox plays nobody at this path"}))).into_response(),
+        _ => (StatusCode::NOT_FOUND, Json(json!({"error": "the sandbox plays nobody at this path"})))
+            .into_response(),
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn call(state: &Arc<State>, token: &str, method: &str, call: &C
     let body = call.json();
     match method {
         "getMe" => match state.fate() {
-            Fate::Serve | Fate::LoseAnswer => done(json!({
+            Fate::Serve | Fate::LoseAnswer => done(&json!({
                 "id": bot.parse::<i64>().unwrap_or_default(),
                 "is_bot": true,
                 "first_name": "Sandbox shop",
@@ -30,18 +30,18 @@ pub(super) async fn call(state: &Arc<State>, token: &str, method: &str, call: &C
         },
         "setWebhook" => {
             subscribe(state, bot, &body);
-            done(Value::Bool(true))
+            done(&Value::Bool(true))
         }
         "deleteWebhook" => {
             lock(&state.subscriptions).remove(&(Provider::Telegram, bot.to_owned()));
-            done(Value::Bool(true))
+            done(&Value::Bool(true))
         }
         "getWebhookInfo" => {
             let url = state.subscription(Provider::Telegram, bot).map(|found| found.target_url);
-            done(json!({"url": url.unwrap_or_default(), "pending_update_count": 0}))
+            done(&json!({"url": url.unwrap_or_default(), "pending_update_count": 0}))
         }
         "sendMessage" => send(state, bot, &body).await,
-        "answerCallbackQuery" | "sendChatAction" => done(Value::Bool(true)),
+        "answerCallbackQuery" | "sendChatAction" => done(&Value::Bool(true)),
         _ => refused(404, "Not Found"),
     }
 }
@@ -85,7 +85,7 @@ async fn send(state: &State, bot: &str, body: &Value) -> Response {
     if fate == Fate::LoseAnswer {
         return state.hang().await;
     }
-    done(json!({
+    done(&json!({
         "message_id": message_id,
         "date": message.at.timestamp(),
         "chat": {"id": chat, "type": "private"},
@@ -93,7 +93,7 @@ async fn send(state: &State, bot: &str, body: &Value) -> Response {
     }))
 }
 
-fn done(result: Value) -> Response {
+fn done(result: &Value) -> Response {
     Json(json!({"ok": true, "result": result})).into_response()
 }
 

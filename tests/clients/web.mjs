@@ -82,7 +82,8 @@ async function walk(page) {
 function contract() {
   const path = join(scratch, "contract.binpb");
   const root = join(here, "../..");
-  execFileSync(join(here, "node_modules/.bin/buf"), ["build", "--exclude-source-info", "-o", path], { cwd: root });
+  const buf = join(here, "node_modules/.bin/buf");
+  execFileSync(process.execPath, [buf, "build", "--exclude-source-info", "-o", path], { cwd: root });
   return readFileSync(path);
 }
 

@@ -46,7 +46,8 @@ async fn buf_curl_lists_calls_and_shows_details() {
         let server = Server::start(&pair, &[]).await;
         for protocol in ["grpc", "grpcweb"] {
             let buf = |arguments: &[&str]| {
-                let mut command = Command::new(tool("node_modules/.bin/buf"));
+                let mut command = Command::new(node());
+                command.arg(tool("node_modules/.bin/buf"));
                 command.args(["curl", "--http2-prior-knowledge", "--protocol", protocol]).args(arguments);
                 command
             };

@@ -29,7 +29,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Fact>, NotParsable> {
     };
     let content = kind(&update).map_or(&Value::Null, |kind| &update[kind]);
     let at = unix_time(content.get("edit_date").or_else(|| content.get("date")));
-    let what = read.unwrap_or_else(|| What::Unsupported { kind: kind(&update).unwrap_or("update").to_owned() });
+    let what =
+        read.unwrap_or_else(|| What::Unsupported { kind: kind(&update).unwrap_or("update").to_owned() });
     let understood = match &what {
         What::Unsupported { .. } => false,
         What::Message(message) => message.kind != MessageKind::Unsupported,

@@ -18,7 +18,8 @@ use crate::{
 pub(super) const MAX_TEXT: usize = 4096;
 
 /// The kinds of updates that [`parse`](super::parse) understands; the default leaves reactions out.
-const UPDATES: [&str; 5] = ["message", "edited_message", "callback_query", "my_chat_member", "message_reaction"];
+const UPDATES: [&str; 5] =
+    ["message", "edited_message", "callback_query", "my_chat_member", "message_reaction"];
 
 #[derive(Deserialize)]
 struct Failed {
@@ -189,7 +190,8 @@ mod tests {
             assert_eq!(refusal.retry != Retry::No, retried, "{description}");
             assert_eq!(refusal.channel_broken, broken, "{description}");
         }
-        let moved = r#"{"ok":false,"error_code":400,"description":"x","parameters":{"migrate_to_chat_id":-100}}"#;
+        let moved =
+            r#"{"ok":false,"error_code":400,"description":"x","parameters":{"migrate_to_chat_id":-100}}"#;
         assert_eq!(refusal(moved).reason, Reason::RecipientMoved);
     }
 

@@ -112,9 +112,11 @@ fn whatsapp_edits_and_revokes_name_the_original() {
         enveloped(&json!({"messages": [item]}).to_string())
     };
     let from = vec![Identity::new(scheme::WHATSAPP, "4915112345678")];
-    let edited = json!({"original_message_id": "wamid.1", "message": {"type": "text", "text": {"body": "two"}}});
+    let edited =
+        json!({"original_message_id": "wamid.1", "message": {"type": "text", "text": {"body": "two"}}});
     let external_id = "wamid.1".to_owned();
-    let expected = What::Edit { external_id: external_id.clone(), text: Some("two".to_owned()), from: from.clone() };
+    let expected =
+        What::Edit { external_id: external_id.clone(), text: Some("two".to_owned()), from: from.clone() };
     assert_eq!(what(&whatsapp(), &item("edit", edited)), expected);
     let revoked = what(&whatsapp(), &item("revoke", json!({"original_message_id": "wamid.1"})));
     assert_eq!(revoked, What::Revoke { external_id, from });
@@ -157,10 +159,7 @@ fn what_is_not_understood_is_kept() {
             other => format!("{other:?}"),
         })
         .collect();
-    assert_eq!(
-        kinds,
-        ["? messages.calls", "unsupported", "? messages", "? messages", "text", "? statuses"]
-    );
+    assert_eq!(kinds, ["? messages.calls", "unsupported", "? messages", "? messages", "text", "? statuses"]);
     assert!(facts.iter().all(|fact| (fact.raw.is_some()) != (fact.dedupe_key == "message:wamid.t")));
     assert_eq!(facts[1].raw.as_ref().unwrap()["hologram"]["x"], 1);
     assert_eq!(facts[4].at, None);
@@ -178,7 +177,8 @@ fn what_is_not_understood_is_kept() {
 #[test]
 fn the_same_bytes_have_the_same_keys() {
     for body in [example!("02-whatsapp-batch").to_owned(), enveloped(r#"{"calls":[{"id":"c"}]}"#)] {
-        let keys = |body: &str| facts(&whatsapp(), body).into_iter().map(|fact| fact.dedupe_key).collect::<Vec<_>>();
+        let keys =
+            |body: &str| facts(&whatsapp(), body).into_iter().map(|fact| fact.dedupe_key).collect::<Vec<_>>();
         assert_eq!(keys(&body), keys(&body));
     }
 }
@@ -198,7 +198,10 @@ fn example_9_a_telegram_message_quotes_ours() {
     assert_eq!((fact.dedupe_key.as_str(), fact.at.unwrap().timestamp()), ("update:700100201", 1_789_990_500));
     let message = message(fact.what);
     assert_eq!(message.from, oleg());
-    assert_eq!((message.external_id.as_str(), message.reply_to.as_deref()), ("5012345678:88", Some("5012345678:85")));
+    assert_eq!(
+        (message.external_id.as_str(), message.reply_to.as_deref()),
+        ("5012345678:88", Some("5012345678:85"))
+    );
     assert_eq!((message.conversation.as_deref(), message.group), (Some("5012345678"), false));
     assert_eq!(message.text.as_deref(), Some("Сколько стоит доставка?"));
     assert_eq!((message.name.as_deref(), message.username.as_deref()), (Some("Oleg"), Some("oleg_b")));

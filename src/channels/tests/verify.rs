@@ -92,7 +92,10 @@ fn an_integrator_is_proven_by_a_fresh_signature() {
         let key = StandardKey::parse(SIGNING).unwrap();
         let signature = key.sign("evt-1", at, body.as_bytes());
         let time = at.timestamp().to_string();
-        post(&[("webhook-id", "evt-1"), ("webhook-timestamp", &time), ("webhook-signature", &signature)], body)
+        post(
+            &[("webhook-id", "evt-1"), ("webhook-timestamp", &time), ("webhook-signature", &signature)],
+            body,
+        )
     };
     let account = webhook();
     assert_eq!(said(&account, &signed_at(now(), body)), "ok");
@@ -143,6 +146,7 @@ fn a_secret_never_shows() {
             assert!(!shown.contains(secret), "{shown}");
         }
     }
-    let refused = Account::open(ChannelKind::Whatsapp, json!({"phone_number_id": "1"}), json!({"app_secret": [7777]}));
+    let refused =
+        Account::open(ChannelKind::Whatsapp, json!({"phone_number_id": "1"}), json!({"app_secret": [7777]}));
     assert!(!refused.unwrap_err().to_string().contains("7777"));
 }

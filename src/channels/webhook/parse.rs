@@ -97,7 +97,8 @@ fn time(value: &Value) -> Result<Option<DateTime<Utc>>, NotParsable> {
 
 fn message(event: &Value, event_id: &str) -> Result<What, NotParsable> {
     let Message { sender, external_message_id, conversation_id, reply_to, content } =
-        Message::deserialize(event).map_err(|_| wrong("body", "is not a message event: see sender and content"))?;
+        Message::deserialize(event)
+            .map_err(|_| wrong("body", "is not a message event: see sender and content"))?;
     let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     if sender.scheme.is_empty() || sender.scheme.len() > 64 || !sender.scheme.bytes().all(word) {
         return Err(wrong("sender.scheme", "must be 1 to 64 of a-z, 0-9 and _"));
@@ -105,7 +106,8 @@ fn message(event: &Value, event_id: &str) -> Result<What, NotParsable> {
     if sender.value.is_empty() || sender.value.len() > MAX_NAME {
         return Err(wrong("sender.value", "must be a text of 1 to 255 bytes"));
     }
-    for (field, id) in [("external_message_id", &external_message_id), ("conversation_id", &conversation_id)] {
+    for (field, id) in [("external_message_id", &external_message_id), ("conversation_id", &conversation_id)]
+    {
         if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_NAME) {
             return Err(wrong(field, "must be a text of 1 to 255 bytes"));
         }
@@ -145,8 +147,8 @@ fn attachment(file: File) -> Attachment {
 }
 
 fn status(event: &Value) -> Result<What, NotParsable> {
-    let Status { message_id, external_message_id, attempt, status, reason } =
-        Status::deserialize(event).map_err(|_| wrong("body", "is not a status event: see message_id and status"))?;
+    let Status { message_id, external_message_id, attempt, status, reason } = Status::deserialize(event)
+        .map_err(|_| wrong("body", "is not a status event: see message_id and status"))?;
     if message_id.is_none() && external_message_id.is_none() {
         return Err(wrong("message_id", "must be given, or external_message_id"));
     }

@@ -1,7 +1,7 @@
 //! Signed posts to an integrator's system.
 
-use chrono::{DateTime, Utc};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::Webhook;

@@ -33,7 +33,8 @@ fn of_change(change: &Value) -> Vec<Fact> {
     let field = change["field"].as_str().unwrap_or("change");
     let value = &change["value"];
     let account = text(&value["metadata"], "phone_number_id");
-    let Some(members) = value.as_object().filter(|_| matches!(field, "messages" | "smb_message_echoes")) else {
+    let Some(members) = value.as_object().filter(|_| matches!(field, "messages" | "smb_message_echoes"))
+    else {
         return vec![unsupported(field, account, change)];
     };
     let mut facts = Vec::new();

@@ -17,7 +17,13 @@ fn key(text: &str) -> StandardKey {
     StandardKey::parse(text).unwrap()
 }
 
-fn check(keys: &[&str], id: &str, timestamp: &str, signature: &str, body: &[u8]) -> Result<(), SignatureError> {
+fn check(
+    keys: &[&str],
+    id: &str,
+    timestamp: &str,
+    signature: &str,
+    body: &[u8],
+) -> Result<(), SignatureError> {
     let keys: Vec<_> = keys.iter().copied().map(key).collect();
     let headers = StandardHeaders { id: Some(id), timestamp: Some(timestamp), signature: Some(signature) };
     check_standard(&keys, headers, body, time(AT))
@@ -54,7 +60,11 @@ fn standard_webhooks_refuses_what_is_off_by_anything() {
     let bare = SIGNATURE.trim_start_matches("v1,");
     for (what, result, expected) in [
         ("body", check(&[KEY], ID, "1614265330", SIGNATURE, body), invalid),
-        ("body re-serialised", check(&[KEY], ID, "1614265330", SIGNATURE, br#"{"test":2432232314}"#), invalid),
+        (
+            "body re-serialised",
+            check(&[KEY], ID, "1614265330", SIGNATURE, br#"{"test":2432232314}"#),
+            invalid,
+        ),
         ("id", check(&[KEY], "msg_q5jXN8AQM9LWM0D4loKWxJek", "1614265330", SIGNATURE, BODY), invalid),
         ("time by a second", check(&[KEY], ID, "1614265331", SIGNATURE, BODY), invalid),
         ("key", check(&[NEXT_KEY], ID, "1614265330", SIGNATURE, BODY), invalid),
@@ -63,8 +73,16 @@ fn standard_webhooks_refuses_what_is_off_by_anything() {
         ("version", check(&[KEY], ID, "1614265330", &format!("v2,{bare}"), BODY), invalid),
         ("no version", check(&[KEY], ID, "1614265330", bare, BODY), invalid),
         ("cut short", check(&[KEY], ID, "1614265330", "v1,g0hM9SsE", BODY), invalid),
-        ("id with a dot", check(&[KEY], "a.b", "1614265330", SIGNATURE, BODY), Err(SignatureError::Invalid("webhook-id"))),
-        ("a signed time", check(&[KEY], ID, "+1614265330", SIGNATURE, BODY), Err(SignatureError::Invalid("webhook-timestamp"))),
+        (
+            "id with a dot",
+            check(&[KEY], "a.b", "1614265330", SIGNATURE, BODY),
+            Err(SignatureError::Invalid("webhook-id")),
+        ),
+        (
+            "a signed time",
+            check(&[KEY], ID, "+1614265330", SIGNATURE, BODY),
+            Err(SignatureError::Invalid("webhook-timestamp")),
+        ),
         ("no key", check(&[], ID, "1614265330", SIGNATURE, BODY), Err(SignatureError::NotConfigured)),
     ] {
         assert_eq!(result, expected, "{what}");
@@ -75,12 +93,9 @@ fn standard_webhooks_refuses_what_is_off_by_anything() {
 
 #[test]
 fn standard_webhooks_refuses_a_replay() {
-    for (seconds, expected) in [
-        (-300, Ok(())),
-        (300, Ok(())),
-        (-301, Err(SignatureError::Stale)),
-        (301, Err(SignatureError::Stale)),
-    ] {
+    for (seconds, expected) in
+        [(-300, Ok(())), (300, Ok(())), (-301, Err(SignatureError::Stale)), (301, Err(SignatureError::Stale))]
+    {
         let signed = key(KEY).sign(ID, time(AT + seconds), BODY);
         assert_eq!(check(&[KEY], ID, &(AT + seconds).to_string(), &signed, BODY), expected, "{seconds}");
     }

@@ -1,7 +1,7 @@
 //! The tenant's subscription: one row, once there was one.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, IntoActiveModel, QueryFilter, QuerySelect,
     sea_query::Expr,
 };
 

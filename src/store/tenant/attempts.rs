@@ -1,5 +1,6 @@
 //! Attempts to sign in, counted per account and network before the password is looked at, so that
 //! guesses in parallel count too.
+//! Unscoped because: whoever signs in has no tenant yet.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, Value};

@@ -1,6 +1,6 @@
 //! The tenant's data keys, each sealed with a master key; see `auth::seal`.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, ConnectionTrait, IntoActiveModel, QueryFilter, QueryOrder};
 
 use crate::{
     error::{Error, Result},

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, JoinType, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    QueryOrder, QuerySelect, RelationTrait, sea_query::Expr,
 };
 
 use crate::{
@@ -10,17 +10,17 @@ use crate::{
     error::{Error, Result},
     id::{MemberId, UserId},
     store::{
-        TenantDb, Tx,
+        SystemDb, TenantDb, Tx,
         entity::{
             member::{Column, Entity, Relation},
             user,
         },
         scope::TenantOwned,
+        tenant::User,
     },
 };
 
 pub use crate::store::entity::member::Model as Member;
-use crate::store::tenant::User;
 
 impl TenantOwned for Entity {
     const TENANT: Column = Column::TenantId;
@@ -91,6 +91,19 @@ impl<C: ConnectionTrait> Members<'_, C> {
 
     fn present(&self) -> sea_orm::Select<Entity> {
         self.0.find::<Entity>().filter(Column::RemovedAt.is_null())
+    }
+}
+
+impl<C: ConnectionTrait> SystemDb<C> {
+    /// Where a person belongs, the tenant they joined first at the top; 200 at most.
+    pub async fn memberships(&self, user: UserId) -> Result<Vec<Member>> {
+        let rows = Entity::find()
+            .filter(Column::UserId.eq(user))
+            .filter(Column::RemovedAt.is_null())
+            .order_by_asc(Column::CreateTime)
+            .order_by_asc(Column::Id)
+            .limit(200);
+        Ok(rows.all(self.conn()).await?)
     }
 }
 

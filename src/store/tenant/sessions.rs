@@ -1,4 +1,5 @@
 //! Sessions of people, across tenants.
+//! Unscoped because: a session belongs to a person, and changes its tenant by joining one.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};

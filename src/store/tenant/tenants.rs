@@ -1,6 +1,6 @@
 //! The tenant's own row.
 
-use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, QuerySelect, sea_query::Expr};
+use sea_orm::{ConnectionTrait, IntoActiveModel, QuerySelect, sea_query::Expr};
 
 use crate::{
     error::{Error, Result},

@@ -72,7 +72,8 @@ fn content(message: &Value) -> Option<(MessageKind, Option<&Value>)> {
 }
 
 fn attachment(kind: MessageKind, file: &Value) -> Option<Attachment> {
-    let mime = text(file, "mime_type").or_else(|| (kind == MessageKind::Image).then(|| "image/jpeg".to_owned()));
+    let mime =
+        text(file, "mime_type").or_else(|| (kind == MessageKind::Image).then(|| "image/jpeg".to_owned()));
     Some(Attachment {
         kind,
         external_id: Some(text(file, "file_id")?),

@@ -49,9 +49,9 @@ fn contact_of<'a>(value: &'a Value, item: &Value) -> Option<&'a Value> {
         one.is_some() && one == other
     };
     let contacts = items(value, "contacts");
-    let named = contacts.iter().find(|contact| {
-        same(contact, "user_id", "from_user_id") || same(contact, "wa_id", "from")
-    });
+    let named = contacts
+        .iter()
+        .find(|contact| same(contact, "user_id", "from_user_id") || same(contact, "wa_id", "from"));
     named.or(match contacts {
         [only] if text(only, "user_id").is_none() || text(item, "from_user_id").is_none() => Some(only),
         _ => None,
