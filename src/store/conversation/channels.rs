@@ -55,7 +55,11 @@ pub struct ChannelChange {
     pub health: Option<(Health, Option<String>)>,
 }
 
-impl<C: ConnectionTrait> Channels<'_, C> {
+impl<'a, C: ConnectionTrait> Channels<'a, C> {
+    pub(super) fn db(&self) -> &'a TenantDb<C> {
+        self.0
+    }
+
     pub async fn get(&self, id: ChannelId) -> Result<Channel> {
         let found = self.0.find::<Entity>().filter(Column::Id.eq(id)).filter(Column::DeleteTime.is_null());
         found.one(self.0.conn()).await?.ok_or_else(|| Error::not_found("channel", id))
