@@ -5,10 +5,29 @@
 //! outcomes in batches. Three rules carry it: the row is the only record; commit comes before publish
 //! and before ack; every change after dispatch names its epoch.
 
+pub mod bus;
+mod bus_local;
+mod bus_redis;
+mod completer;
 mod context;
+mod effect;
+mod engine;
+mod fair;
 mod job;
+mod lead;
+mod registry;
+mod relay;
+mod running;
+mod sweeper;
+mod ticket;
+mod worker;
 
-pub use context::Context;
+pub use bus_local::LocalBus;
+pub use bus_redis::RedisBus;
+pub use context::{Context, Parts};
+pub use effect::{Effect, Intent, Policy};
+pub use engine::{Engine, EngineHandle, EngineSettings, Slots};
 pub use job::{Backoff, Failure, Job, Terms, enqueue};
+pub use registry::Registry;
 
 pub use crate::domain::queue::Queue;

@@ -2,7 +2,14 @@
 
 use tokio_util::sync::CancellationToken;
 
+use super::effect::Effect;
 use crate::{auth::TenantScope, env::Env, id::JobId, store::Store};
+
+/// What all jobs share; made once, in `app`.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Store,
+}
 
 /// The world of one run.
 pub struct Context {
@@ -25,5 +32,10 @@ impl Context {
     /// Whether a failure of this run is the last one: then the job is dead.
     pub fn last_try(&self) -> bool {
         self.tries + 1 >= self.max_tries
+    }
+
+    /// The job's effect number `part` on the world outside.
+    pub fn effect(&self, part: u32) -> Effect {
+        Effect::of(self.store.of(self.scope.clone()), self.kind, self.job, part)
     }
 }

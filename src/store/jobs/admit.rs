@@ -23,8 +23,8 @@ pub struct Ready {
     pub shard: i16,
     pub queue: Queue,
     pub tenant: TenantId,
-    /// When the first of them may start.
-    pub due: DateTime<Utc>,
+    /// Until the first of them may start.
+    pub wait: Duration,
 }
 
 // A loose scan of the index: its cost is the number of tenants, not of jobs (27 ms against 170 ms for
@@ -36,7 +36,7 @@ const WAITING_POSTGRES: &str = "with recursive t (shard, queue, tenant_id, run_a
        select n.* from t, lateral (select j.shard, j.queue, j.tenant_id, j.run_at from job j \
            where j.state = 0 and (j.shard, j.queue, j.tenant_id) > (t.shard, t.queue, t.tenant_id) \
            order by j.shard, j.queue, j.tenant_id, j.prio, j.run_at limit 1) n \
-     ) select shard, queue, tenant_id, run_at from t";
+     ) select shard, queue, tenant_id, (extract(epoch from run_at - now()) * 1000)::bigint as wait from t";
 
 const WAITING_SQLITE: &str = "select shard, queue, tenant_id, min(run_at) as run_at from job \
      where state = 0 group by shard, queue, tenant_id";
@@ -76,7 +76,14 @@ impl SystemDb {
             // A queue of a newer version is the newer version's to serve.
             let Some(queue) = Queue::of(row.try_get("", "queue")?) else { return Ok(None) };
             let (shard, tenant) = (row.try_get("", "shard")?, row.try_get("", "tenant_id")?);
-            Ok(Some(Ready { shard, queue, tenant, due: row.try_get("", "run_at")? }))
+            let wait = if postgres {
+                row.try_get("", "wait")?
+            } else {
+                let due: DateTime<Utc> = row.try_get("", "run_at")?;
+                (due - self.env().now()).num_milliseconds()
+            };
+            let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
+            Ok(Some(Ready { shard, queue, tenant, wait }))
         });
         rows.filter_map(Result::transpose).collect()
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 
 use super::{
-    Ticket,
+    MOST_CRASHES, Ticket,
     gate::{self, Gate},
     sql::{columns, pause, short, timed},
-    state::{CANCELLED, DEAD, DONE},
+    state::{CANCELLED, DEAD, DONE, READY},
 };
 use crate::{
     domain::queue::Queue,
@@ -29,6 +29,8 @@ pub enum Ending {
     Done,
     /// It failed and gets another try.
     Retry { after: Duration, error: String },
+    /// It panicked: the third time it is taken for a job that kills its process.
+    Crashed { after: Duration, error: String },
     /// Not now; no failure.
     Later { after: Duration },
     /// It will never succeed.
@@ -46,14 +48,17 @@ pub struct Finished {
 }
 
 const BY_EPOCH_POSTGRES: &str = "where job.tenant_id = d.t and job.id = d.i and job.epoch = d.e \
-     and (job.state + 0) in (1, 2) returning job.tenant_id, job.id, job.order_key";
+     and (job.state + 0) in (1, 2) returning job.tenant_id, job.id, job.order_key, job.state";
 const BY_EPOCH_SQLITE: &str = "where tenant_id = $1 and id = $2 and epoch = $3 \
-     and (state + 0) in (1, 2) returning tenant_id, id, order_key";
+     and (state + 0) in (1, 2) returning tenant_id, id, order_key, state";
 
 const END: &str = "update job set state = $4, lease_until = null, finished_at = {now} ";
 const FAIL: &str = "update job set state = $4, lease_until = null, finished_at = {now}, last_error = d.error ";
 const RETRY: &str = "update job set state = 0, lease_until = null, tries = tries + $4, \
      run_at = {in d.pause}, last_error = coalesce(d.error, last_error) ";
+const CRASH: &str = "update job set state = case when crashes + 1 >= $4 then 4 else 0 end, lease_until = null, \
+     finished_at = case when crashes + 1 >= $4 then {now} end, crashes = crashes + 1, \
+     run_at = {in d.pause}, last_error = d.error ";
 
 impl SystemDb {
     /// Records endings. A job that another epoch holds by now is not touched: it is missing in the answer.
@@ -72,7 +77,8 @@ impl SystemDb {
             for row in &rows {
                 let (tenant, job) = (row.try_get("", "tenant_id")?, row.try_get("", "id")?);
                 finished.recorded.push((tenant, job));
-                if let Some(key) = row.try_get("", "order_key")? {
+                if row.try_get::<i16>("", "state")? != READY
+                    && let Some(key) = row.try_get("", "order_key")? {
                     gates.push((tenant, key));
                 }
             }
@@ -101,18 +107,19 @@ impl SystemDb<Tx> {
 
         let from = "from unnest($1::uuid[], $2::uuid[], $3::int[], $5::bigint[], $6::text[]) \
              d (t, i, e, pause, error) ";
-        for (set, counted) in [
-            (of(|e| matches!(e, Ending::Retry { .. })), 1_i16),
-            (of(|e| matches!(e, Ending::Later { .. })), 0),
+        for (sql, set, number) in [
+            (RETRY, of(|e| matches!(e, Ending::Retry { .. })), 1_i16),
+            (RETRY, of(|e| matches!(e, Ending::Later { .. })), 0),
+            (CRASH, of(|e| matches!(e, Ending::Crashed { .. })), MOST_CRASHES),
         ] {
             let pauses: Vec<i64> = set.iter().map(|o| o.ending.millis()).collect();
             let errors: Vec<Option<String>> = set.iter().map(|o| o.ending.error()).collect();
-            let errors = sea_orm::sea_query::Value::Array(
+            let errors = Value::Array(
                 sea_orm::sea_query::ArrayType::String,
                 Some(Box::new(errors.into_iter().map(Value::from).collect())),
             );
-            let values = [counted.into(), pauses.into(), errors];
-            rows.extend(self.update_set(&[RETRY, from, BY_EPOCH_POSTGRES], &set, values).await?);
+            let values = [number.into(), pauses.into(), errors];
+            rows.extend(self.update_set(&[sql, from, BY_EPOCH_POSTGRES], &set, values).await?);
         }
         Ok(())
     }
@@ -136,10 +143,13 @@ impl SystemDb<Tx> {
             Ending::Done => (END, vec![DONE.into()]),
             Ending::Cancelled => (END, vec![CANCELLED.into()]),
             Ending::Dead { .. } => (FAIL, vec![DEAD.into(), ending.error().into()]),
-            Ending::Retry { after, .. } => (RETRY, vec![1.into(), at(*after), ending.error().into()]),
-            Ending::Later { after } => (RETRY, vec![0.into(), at(*after), None::<String>.into()]),
+            Ending::Retry { after, .. } => (RETRY, vec![1_i16.into(), at(*after), ending.error().into()]),
+            Ending::Crashed { after, .. } => {
+                (CRASH, vec![MOST_CRASHES.into(), at(*after), ending.error().into()])
+            }
+            Ending::Later { after } => (RETRY, vec![0_i16.into(), at(*after), None::<String>.into()]),
         };
-        let place = if sql == RETRY { "$6" } else { "$5" };
+        let place = if sql == FAIL { "$5" } else { "$6" };
         let sql = sql.replace("d.error", place).replace("d.pause", "$5");
         let mut values: Vec<Value> = vec![ticket.tenant.into(), ticket.job.into(), ticket.epoch.into()];
         values.extend(more);
@@ -151,14 +161,14 @@ impl SystemDb<Tx> {
 impl Ending {
     fn error(&self) -> Option<String> {
         match self {
-            Self::Retry { error, .. } | Self::Dead { error } => Some(short(error)),
+            Self::Retry { error, .. } | Self::Crashed { error, .. } | Self::Dead { error } => Some(short(error)),
             _ => None,
         }
     }
 
     fn millis(&self) -> i64 {
         match self {
-            Self::Retry { after, .. } | Self::Later { after } => {
+            Self::Retry { after, .. } | Self::Crashed { after, .. } | Self::Later { after } => {
                 i64::try_from(after.as_millis()).unwrap_or(i64::MAX)
             }
             _ => 0,

@@ -45,12 +45,12 @@ const SWEEP: &str = "update job set \
        lease_until = null ";
 
 const SWEEP_POSTGRES: &str = "from (select tenant_id as t, id as i, state as was from job \
-         where state in (1, 2) and lease_until < now() order by lease_until limit $1 for update skip locked) c \
+         where state in (1, 2) and lease_until <= now() order by lease_until limit $1 for update skip locked) c \
      where job.tenant_id = c.t and job.id = c.i and (job.state + 0) in (1, 2) \
      returning job.tenant_id, job.order_key, job.queue, job.state, c.was";
 
 const EXPIRED_SQLITE: &str = "select tenant_id, id, state as was from job \
-     where state in (1, 2) and lease_until < {now} order by lease_until limit $1";
+     where state in (1, 2) and lease_until <= {now} order by lease_until limit $1";
 
 const SWEEP_SQLITE: &str = "where tenant_id = $1 and id = $3 and (state + 0) in (1, 2) \
      returning tenant_id, order_key, queue, state";
@@ -105,6 +105,16 @@ impl SystemDb {
         let row = self.conn().query_one_raw(count).await?;
         let count: i64 = row.map(|row| row.try_get("", "n")).transpose()?.unwrap_or(0);
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Ends all leases at once: for the start of a database's only process, whose predecessor is gone.
+    pub async fn expire_leases(&self) -> Result<u64> {
+        let sql = "update job set lease_until = {in $1} where state in (1, 2)";
+        self.transaction(async |db| {
+            let past = pause(db.backend(), db.env(), Duration::ZERO);
+            db.change(sql, [past]).await
+        })
+        .await
     }
 
     /// Moves jobs that ended more than `age` ago into the log; returns how many. An ordered one stays until

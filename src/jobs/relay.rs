@@ -1,0 +1,292 @@
+//! The relay: admits ready jobs, fairly among tenants, and publishes their tickets. It commits before it
+//! publishes, so that a worker never sees a ticket whose row does not know it.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Notify, broadcast},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    bus::{Bus, Trouble},
+    fair::{self, Ring},
+    lead::Lead,
+};
+use crate::{
+    domain::queue::Queue,
+    error::Result,
+    id::TenantId,
+    store::{
+        Hint, Store,
+        events::shard,
+        jobs::{Ready, Ticket},
+    },
+};
+
+/// The longest a ready job of another process waits unseen.
+const LOOK: Duration = Duration::from_millis(250);
+/// While there is more to do than room, the longest until the next try.
+const SOON: Duration = Duration::from_millis(20);
+/// Redis may be away for so long before tickets go through the memory of this process.
+pub(super) const AWAY: Duration = Duration::from_secs(5);
+/// Tickets in one lane; the window is the limit that matters.
+const LANE: usize = 2_000;
+/// Jobs admitted in one transaction.
+const BATCH: usize = 500;
+
+pub(super) struct Relay {
+    pub(super) store: Store,
+    pub(super) bus: Arc<Bus>,
+    /// Where tickets go while Redis is away; absent without workers in this process.
+    pub(super) spare: Option<Arc<Bus>>,
+    /// Absent in a process that relays only while Redis is away, for its own workers.
+    pub(super) lead: Option<Lead>,
+    /// Told when jobs ended: there is room.
+    pub(super) progress: Arc<Notify>,
+    pub(super) hints: broadcast::Receiver<Hint>,
+    pub(super) slots: [usize; Queue::ALL.len()],
+    pub(super) dispatch_ttl: Duration,
+    pub(super) flows: [Flow; Queue::ALL.len()],
+    pub(super) led: u16,
+    pub(super) direct: bool,
+    pub(super) looked: Option<Instant>,
+    pub(super) next_due: Duration,
+}
+
+/// What the relay knows of one queue.
+#[derive(Default)]
+pub(super) struct Flow {
+    ring: Ring,
+    /// Jobs a second, smoothed.
+    rate: f64,
+    measured: Option<Instant>,
+    admitted: usize,
+}
+
+impl Flow {
+    /// How many may be in flight: what a fifth of a second takes, and enough to keep all slots busy.
+    fn window(&self, slots: usize) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is a small positive number")]
+        let fifth = (self.rate * 0.2) as usize;
+        fifth.max(2 * slots).clamp(64, 2_000)
+    }
+
+    fn measure(&mut self) {
+        let since = self.measured.get_or_insert_with(Instant::now);
+        let elapsed = since.elapsed().as_secs_f64();
+        if elapsed >= 0.1 {
+            let admitted = f64::from(u32::try_from(self.admitted).unwrap_or(u32::MAX));
+            self.rate += (admitted / elapsed - self.rate) * (elapsed / 2.0).min(1.0);
+            self.admitted = 0;
+            self.measured = Some(Instant::now());
+        }
+    }
+
+    /// A ticket waits at most for the window before it.
+    fn ttl(&self, window: usize, least: Duration) -> Duration {
+        let seconds = 4.0 * f64::from(u32::try_from(window).unwrap_or(u32::MAX)) / self.rate.max(0.1);
+        Duration::from_secs_f64(seconds.min(900.0)).max(least)
+    }
+}
+
+impl Relay {
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            let busy = match self.turn().await {
+                Ok(busy) => busy,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot admit jobs");
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                    }
+                    false
+                }
+            };
+            let wait = if busy { SOON } else { self.next_due.clamp(Duration::from_millis(1), LOOK) };
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = self.progress.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                hint = self.hints.recv() => self.take(hint),
+            }
+            while let Ok(hint) = self.hints.try_recv() {
+                self.take(Ok(hint));
+            }
+        }
+        if let Some(lead) = self.lead {
+            lead.step_down().await;
+        }
+    }
+
+    fn take(&mut self, hint: Result<Hint, broadcast::error::RecvError>) {
+        match hint {
+            Ok(hint) => {
+                let led = self.led & (1 << shard(hint.tenant)) != 0;
+                for (queue, flow) in Queue::ALL.iter().zip(&mut self.flows) {
+                    if led && hint.queues & queue.bit() != 0 {
+                        flow.ring.add(hint.tenant);
+                    }
+                }
+            }
+            // Too many to follow: look for all at once.
+            Err(_) => self.looked = None,
+        }
+    }
+
+    /// One round over all queues. True when there is more to do than there was room for.
+    async fn turn(&mut self) -> Result<bool> {
+        self.settle_mode().await?;
+        if self.led == 0 {
+            return Ok(false);
+        }
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK.min(self.next_due)) {
+            self.look().await?;
+        }
+        let mut busy = false;
+        let mut again = true;
+        while again {
+            again = false;
+            if self.flows.iter().all(|flow| flow.ring.is_empty()) {
+                break;
+            }
+            let mut in_flight: HashMap<Queue, HashMap<TenantId, usize>> = HashMap::new();
+            for (queue, tenant, count) in self.store.system().in_flight().await? {
+                in_flight.entry(queue).or_default().insert(tenant, count);
+            }
+            busy = false;
+            for queue in Queue::ALL {
+                let here = in_flight.remove(&queue).unwrap_or_default();
+                match self.admit(queue, &here).await? {
+                    Admitted::Full => busy = true,
+                    Admitted::Some => again = true,
+                    Admitted::Nothing => {}
+                    Admitted::Unpublished => return Ok(true),
+                }
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Who leads, and through which bus.
+    async fn settle_mode(&mut self) -> Result<()> {
+        let direct = self.spare.is_some() && self.bus.away() >= AWAY;
+        let changed = direct != self.direct;
+        let fresh = if let Some(lead) = &mut self.lead {
+            let (led, fresh) = lead.renew().await;
+            let before = self.led;
+            self.led = led.iter().fold(0, |all, shard| all | 1 << shard);
+            if self.led != before {
+                self.looked = None;
+            }
+            if direct && changed { led } else { fresh }
+        } else {
+            self.led = if direct { u16::MAX } else { 0 };
+            Vec::new()
+        };
+        if changed {
+            self.looked = None;
+            let direct = if direct { "without Redis" } else { "through Redis" };
+            tracing::warn!("jobs are dispatched {direct}");
+        }
+        // What the predecessor dispatched, or what Redis took along, is dispatched anew.
+        if !fresh.is_empty() {
+            let shards: Vec<i16> = fresh.iter().filter_map(|shard| i16::try_from(*shard).ok()).collect();
+            let readmitted = self.store.system().readmit_shards(&shards).await?;
+            metrics::counter!("switchboard_jobs_takeover_total").increment(shards.len() as u64);
+            if readmitted > 0 {
+                tracing::info!(readmitted, "jobs of a former leader are dispatched anew");
+            }
+        }
+        self.direct = direct;
+        Ok(())
+    }
+
+    /// Who has ready jobs.
+    async fn look(&mut self) -> Result<()> {
+        let asked = Instant::now();
+        let ready = self.store.system().ready_tenants().await?;
+        let led: Vec<Ready> =
+            ready.into_iter().filter(|ready| self.led & (1 << ready.shard) != 0).collect();
+        self.next_due = led.iter().filter(|r| !r.wait.is_zero()).map(|r| r.wait).min().unwrap_or(LOOK);
+        for (queue, flow) in Queue::ALL.into_iter().zip(&mut self.flows) {
+            let due = led.iter().filter(|ready| ready.queue == queue && ready.wait.is_zero());
+            flow.ring.refresh(due.map(|ready| ready.tenant));
+        }
+        self.looked = Some(asked);
+        if self.direct {
+            metrics::counter!("switchboard_jobs_direct_looks_total").increment(1);
+        }
+        Ok(())
+    }
+
+    async fn admit(&mut self, queue: Queue, busy: &HashMap<TenantId, usize>) -> Result<Admitted> {
+        let at = usize::from(queue.number().unsigned_abs());
+        let flow = &mut self.flows[at];
+        flow.measure();
+        if flow.ring.is_empty() {
+            return Ok(Admitted::Nothing);
+        }
+        let window = flow.window(self.slots[at]);
+        let room = window.saturating_sub(busy.values().sum()).min(BATCH);
+        let cap = fair::cap(window, flow.ring.len());
+        let shares = flow.ring.share(room, cap, |tenant| busy.get(&tenant).copied().unwrap_or(0));
+        if room == 0 || shares.is_empty() {
+            return Ok(Admitted::Full);
+        }
+        let ttl = flow.ttl(window, self.dispatch_ttl);
+        let tickets = self.store.system().admit(queue, &shares, ttl).await?;
+        let flow = &mut self.flows[at];
+        flow.admitted += tickets.len();
+        let mut got: HashMap<TenantId, usize> = HashMap::new();
+        for ticket in &tickets {
+            *got.entry(ticket.tenant).or_default() += 1;
+        }
+        for (tenant, share) in shares {
+            // Nothing more that is due; a hint or the next look brings it back.
+            if got.get(&tenant).copied().unwrap_or(0) < usize::try_from(share).unwrap_or(0) {
+                flow.ring.remove(tenant);
+            }
+        }
+        metrics::counter!("switchboard_jobs_admitted_total", "queue" => queue.name())
+            .increment(tickets.len() as u64);
+        if tickets.is_empty() {
+            return Ok(Admitted::Nothing);
+        }
+        self.publish(queue, tickets).await
+    }
+
+    async fn publish(&mut self, queue: Queue, tickets: Vec<Ticket>) -> Result<Admitted> {
+        let bus = self.spare.as_ref().filter(|_| self.direct).unwrap_or(&self.bus);
+        let (rest, trouble) = bus.publish(queue, tickets, LANE).await;
+        if let Some(trouble) = &trouble {
+            match trouble {
+                Trouble::NoGeneration => tracing::info!(queue = queue.name(), "Redis is not prepared yet"),
+                Trouble::Redis(error) => tracing::warn!(%error, queue = queue.name(), "cannot publish tickets"),
+            }
+        }
+        if rest.is_empty() {
+            return Ok(Admitted::Some);
+        }
+        metrics::counter!("switchboard_jobs_unadmitted_total").increment(rest.len() as u64);
+        self.store.system().unadmit(&rest).await?;
+        for ticket in &rest {
+            self.flows[usize::from(queue.number().unsigned_abs())].ring.add(ticket.tenant);
+        }
+        if matches!(trouble, Some(Trouble::Redis(_))) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(Admitted::Unpublished)
+    }
+}
+
+enum Admitted {
+    Nothing,
+    Some,
+    /// The window or everybody's cap is full.
+    Full,
+    /// The bus took not all of it.
+    Unpublished,
+}
