@@ -7,12 +7,14 @@ pub mod tenant;
 use chrono::{DateTime, Utc};
 use tonic::service::Routes;
 
-use crate::{auth::password::Passwords, store::Store};
+use crate::{auth::password::Passwords, events::Hub, store::Store};
 
 /// What handlers are made of.
 #[derive(Clone)]
 pub struct Parts {
     pub store: Store,
+    /// Carries live events.
+    pub hub: Hub,
     pub passwords: Passwords,
     /// When this process started.
     pub started: DateTime<Utc>,

@@ -1,10 +1,10 @@
 //! The contract in Rust: generated messages and services, and the only conversions between them and
 //! our rows and values.
 
-//mod event;
 pub mod admin;
 pub mod billing;
 pub mod changed;
+mod event;
 pub mod knowledge;
 pub mod mask;
 pub mod page;

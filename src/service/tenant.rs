@@ -2,6 +2,7 @@
 
 mod api_key;
 mod auth;
+mod event;
 mod join;
 mod member;
 mod session;
@@ -12,6 +13,7 @@ use tonic::service::Routes;
 use super::Parts;
 use crate::wire::tenant::v1::{
     api_key_service_server::ApiKeyServiceServer, auth_service_server::AuthServiceServer,
+    event_service_server::EventServiceServer,
     member_service_server::MemberServiceServer, tenant_service_server::TenantServiceServer,
 };
 
@@ -22,4 +24,5 @@ pub fn add(routes: Routes, parts: &Parts) -> Routes {
         .add_service(TenantServiceServer::new(tenants::Tenants::new(parts.store.clone())))
         .add_service(MemberServiceServer::new(member::Members::new(parts.store.clone())))
         .add_service(ApiKeyServiceServer::new(api_key::ApiKeys::new(parts.store.clone())))
+        .add_service(EventServiceServer::new(event::Events::new(parts.store.clone(), parts.hub.clone())))
 }
