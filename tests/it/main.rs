@@ -8,3 +8,4 @@ mod events;
 mod rig;
 mod support;
 mod transaction;
+mod transcoding;

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::MethodExtras;
 use super::comments::Comments;
 use super::schema::{Schemas, describe};
-use crate::edge::transcode::{BodyRule, Parameter, Route, is_message};
+use super::path::Parameter;
+use crate::edge::transcode::{BodyRule, Route, is_message};
 
 /// Query parameters reach this deep into messages.
 const MAX_DEPTH: usize = 3;
