@@ -63,9 +63,9 @@ pub fn document(
     for route in routes(pool)? {
         let Some(verb) = verb(&route) else { continue };
         let (path, parameters) = names.expand(&route);
-        let service = route.method.parent_service();
+        let service = &route.method.parent_service();
         if !tags.iter().any(|tag: &Value| tag["name"] == service.name()) {
-            tags.push(json!({"name": service.name(), "description": comments.service(&service)}));
+            tags.push(json!({"name": service.name(), "description": comments.service(service)}));
         }
         let count = counts.entry(route.method.full_name().to_owned()).or_default();
         *count += 1;
