@@ -1,11 +1,15 @@
 //! The contract in Rust: generated messages and services, and the only conversions between them and
 //! our rows and values.
 
-//mod event;
+pub mod admin;
+pub mod billing;
+pub mod changed;
+mod event;
 pub mod knowledge;
 pub mod mask;
 pub mod page;
 pub mod suggestion;
+pub mod tenant;
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
@@ -22,7 +26,7 @@ mod contract {
     include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 }
 
-pub use contract::switchboard::{admin, billing, conversation, policy, r#type as types, tenant};
+pub use contract::switchboard::{conversation, policy, r#type as types};
 
 /// The contract with comments and options, as reflection, policy, transcoder and OpenAPI read it.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,7 +1,18 @@
 //! Channels: whether a messenger accepts us, and what becomes of the items of its webhooks.
 
+use chrono::TimeDelta;
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
+
+use super::conversation::ChannelKind;
+
+/// How long after the customer's last message the messenger lets a business write freely; `None`: always.
+pub const fn window(kind: ChannelKind) -> Option<TimeDelta> {
+    match kind {
+        ChannelKind::Whatsapp => Some(TimeDelta::hours(24)),
+        ChannelKind::Telegram | ChannelKind::Webhook => None,
+    }
+}
 
 /// Whether the messenger accepts us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
 use super::Rejected;
-use crate::id::UserId;
+use crate::id::{MessageId, UserId};
 
 /// A messenger, or whatever else carries a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
@@ -91,6 +91,34 @@ pub enum Author {
     Ai,
     /// The business, past Switchboard: from its own phone.
     External,
+}
+
+/// What a command demands of a conversation; see `Precondition` in the contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Precondition {
+    pub version: Option<i64>,
+    pub last_message: Option<MessageId>,
+    pub assignee: Option<UserId>,
+    pub window_open: bool,
+}
+
+/// What a [`Precondition`] looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Present {
+    pub version: i64,
+    pub last_message: Option<MessageId>,
+    pub assignee: Option<UserId>,
+    pub window_open: bool,
+}
+
+impl Precondition {
+    /// Whether the conversation is still as the sender of the command saw it.
+    pub fn holds(&self, now: &Present) -> bool {
+        self.version.is_none_or(|version| version == now.version)
+            && (self.last_message.is_none() || self.last_message == now.last_message)
+            && (self.assignee.is_none() || self.assignee == now.assignee)
+            && (!self.window_open || now.window_open)
+    }
 }
 
 /// The operator takes the conversation: only an open one, and only one that nobody else has.
@@ -184,6 +212,20 @@ mod tests {
         assert_eq!(reason(assign(State::Resolved, None, ANN)), "CONVERSATION_NOT_OPEN");
         assert_eq!(release(State::Assigned, Some(ANN)), Ok(State::Open));
         assert_eq!(reason(release(State::Open, None)), "NOT_ASSIGNED");
+    }
+
+    #[test]
+    fn a_precondition_names_what_must_not_have_changed() {
+        let last = Some(MessageId(Uuid::from_u128(3)));
+        let now = Present { version: 7, last_message: last, assignee: Some(ANN), window_open: false };
+        let any = Precondition::default();
+
+        assert!(any.holds(&now));
+        assert!(Precondition { version: Some(7), last_message: last, assignee: Some(ANN), ..any }.holds(&now));
+        assert!(!Precondition { version: Some(6), ..any }.holds(&now));
+        assert!(!Precondition { last_message: Some(MessageId(Uuid::from_u128(4))), ..any }.holds(&now));
+        assert!(!Precondition { assignee: Some(BEN), ..any }.holds(&now));
+        assert!(!Precondition { window_open: true, ..any }.holds(&now));
     }
 
     /// Acceptance case 124: close needs resolved, reopen needs not open.

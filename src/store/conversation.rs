@@ -14,6 +14,7 @@ mod ingress;
 mod messages;
 mod passages;
 mod products;
+mod secrets;
 mod suggestions;
 mod writes;
 

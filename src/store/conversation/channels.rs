@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
 use serde_json::Value as Json;
 
@@ -55,7 +55,11 @@ pub struct ChannelChange {
     pub health: Option<(Health, Option<String>)>,
 }
 
-impl<C: ConnectionTrait> Channels<'_, C> {
+impl<'a, C: ConnectionTrait> Channels<'a, C> {
+    pub(super) fn db(&self) -> &'a TenantDb<C> {
+        self.0
+    }
+
     pub async fn get(&self, id: ChannelId) -> Result<Channel> {
         let found = self.0.find::<Entity>().filter(Column::Id.eq(id)).filter(Column::DeleteTime.is_null());
         found.one(self.0.conn()).await?.ok_or_else(|| Error::not_found("channel", id))
@@ -93,7 +97,8 @@ impl Channels<'_, Tx> {
             update_time: now,
             delete_time: None,
         };
-        let insert = self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
+        let insert =
+            self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
         match insert.map_err(Error::from) {
             Ok(_) => Ok(row),
             Err(Error::Exists { .. }) => Err(Error::Exists { what: "a channel with this account or id" }),

@@ -78,9 +78,7 @@ impl<C: ConnectionTrait> Conversations<'_, C> {
         }
         if let Some(Position(at, id)) = after {
             // The first condition is what the index can start from.
-            let later = Condition::any()
-                .add(Column::LastMessageAt.lt(*at))
-                .add(Column::Id.lt(*id));
+            let later = Condition::any().add(Column::LastMessageAt.lt(*at)).add(Column::Id.lt(*id));
             query = query.filter(Column::LastMessageAt.lte(*at)).filter(later);
         }
         let query = query.order_by_desc(Column::LastMessageAt).order_by_desc(Column::Id).limit(limit);
@@ -104,7 +102,8 @@ impl Conversations<'_, Tx> {
     /// The conversation, held until this transaction ends: what is checked is still so when it is changed.
     pub async fn locked(&self, id: ConversationId) -> Result<Conversation> {
         // SQLite has one writer at a time and needs no lock; there this reads.
-        let found = self.0.find::<Entity>().filter(Column::Id.eq(id)).lock_exclusive().one(self.0.conn()).await?;
+        let found =
+            self.0.find::<Entity>().filter(Column::Id.eq(id)).lock_exclusive().one(self.0.conn()).await?;
         found.ok_or_else(|| Error::not_found("conversation", id))
     }
 
@@ -119,7 +118,8 @@ impl Conversations<'_, Tx> {
         assignee: Option<UserId>,
     ) -> Result<Conversation> {
         let now = self.0.env().now();
-        let resolved_at = (state == State::Resolved).then_some(now).or(seen.resolved_at.filter(|_| !state.is_open()));
+        let resolved_at =
+            (state == State::Resolved).then_some(now).or(seen.resolved_at.filter(|_| !state.is_open()));
         let closed_at = (state == State::Closed).then_some(now);
         let update = self
             .0

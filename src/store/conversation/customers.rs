@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Value,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, Value,
     sea_query::{Expr, OnConflict},
 };
 
@@ -82,8 +82,10 @@ impl<C: ConnectionTrait> Customers<'_, C> {
         customer: CustomerId,
         channel: Option<ChannelId>,
     ) -> Result<Vec<CustomerIdentity>> {
-        let mut query =
-            self.0.find::<customer_identity::Entity>().filter(customer_identity::Column::CustomerId.eq(customer));
+        let mut query = self
+            .0
+            .find::<customer_identity::Entity>()
+            .filter(customer_identity::Column::CustomerId.eq(customer));
         if let Some(channel) = channel {
             query = query.filter(customer_identity::Column::ChannelId.eq(channel));
         }
@@ -92,7 +94,11 @@ impl<C: ConnectionTrait> Customers<'_, C> {
 
     /// Who has any of these names on the channel, with the names that are known. The first name in `names`
     /// decides when they belong to different customers: nobody is merged by guess.
-    pub async fn known(&self, channel: ChannelId, names: &[Identity]) -> Result<Option<(Customer, Vec<Identity>)>> {
+    pub async fn known(
+        &self,
+        channel: ChannelId,
+        names: &[Identity],
+    ) -> Result<Option<(Customer, Vec<Identity>)>> {
         let mut values: Vec<Value> = vec![self.0.tenant().into(), channel.into()];
         let mut any = Vec::with_capacity(names.len());
         for name in names {
@@ -216,7 +222,8 @@ impl Customers<'_, Tx> {
         if let Some(display_name) = display_name {
             update = update.col_expr(Column::DisplayName, Expr::value(display_name));
         }
-        for (column, value) in [(Column::Phone, phone), (Column::Email, email), (Column::Language, language)] {
+        for (column, value) in [(Column::Phone, phone), (Column::Email, email), (Column::Language, language)]
+        {
             if let Some(value) = value {
                 update = update.col_expr(column, Expr::value(value));
             }

@@ -1,7 +1,4 @@
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, ExprTrait, QueryFilter, Value,
-    sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, ExprTrait, QueryFilter, Value, sea_query::Expr};
 
 use super::{Message, Messages};
 use crate::{

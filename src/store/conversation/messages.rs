@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    UpdateMany, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, UpdateMany, sea_query::Expr,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -46,10 +46,18 @@ pub struct Messages<'a, C>(pub(super) &'a TenantDb<C>);
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
     /// `text` is absent where only something else changed.
-    Edit { text: Option<String>, at: DateTime<Utc> },
-    Delete { at: DateTime<Utc> },
+    Edit {
+        text: Option<String>,
+        at: DateTime<Utc>,
+    },
+    Delete {
+        at: DateTime<Utc>,
+    },
     /// `emoji` is absent when the reaction was taken back.
-    React { emoji: Option<String>, at: DateTime<Utc> },
+    React {
+        emoji: Option<String>,
+        at: DateTime<Utc>,
+    },
 }
 
 /// A reaction as stored: the last word of each author, and when it was said.
@@ -129,7 +137,8 @@ impl<C: ConnectionTrait> Messages<'_, C> {
 impl Messages<'_, Tx> {
     /// The message, held until this transaction ends.
     pub async fn locked(&self, id: MessageId) -> Result<Message> {
-        let found = self.0.find::<Entity>().filter(Column::Id.eq(id)).lock_exclusive().one(self.0.conn()).await?;
+        let found =
+            self.0.find::<Entity>().filter(Column::Id.eq(id)).lock_exclusive().one(self.0.conn()).await?;
         found.ok_or_else(|| Error::not_found("message", id))
     }
 

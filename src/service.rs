@@ -1,0 +1,28 @@
+//! The rpc handlers: five beats each. Who is calling · what do they want · decide and store · tell · answer.
+
+pub mod admin;
+pub mod billing;
+pub mod tenant;
+
+use chrono::{DateTime, Utc};
+use tonic::service::Routes;
+
+use crate::{auth::password::Passwords, events::Hub, store::Store};
+
+/// What handlers are made of.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Store,
+    /// Carries live events.
+    pub hub: Hub,
+    pub passwords: Passwords,
+    /// When this process started.
+    pub started: DateTime<Utc>,
+}
+
+/// Every service of ours.
+pub fn routes(parts: &Parts) -> Routes {
+    let routes = tenant::add(Routes::default(), parts);
+    let routes = billing::add(routes, parts);
+    admin::add(routes, parts)
+}
