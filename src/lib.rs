@@ -64,6 +64,7 @@ pub mod events;
 pub mod id;
 pub mod jobs;
 pub mod sandbox;
+pub mod service;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

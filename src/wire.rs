@@ -2,10 +2,12 @@
 //! our rows and values.
 
 //mod event;
+pub mod channel;
 pub mod knowledge;
 pub mod mask;
 pub mod page;
 pub mod suggestion;
+pub mod thread;
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;

@@ -1,0 +1,3 @@
+//! The rpc handlers: thin, one folder per area, one file per service.
+
+pub mod conversation;
