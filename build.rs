@@ -11,15 +11,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         &protos("proto/switchboard")?,
         &out.join("descriptors.bin"),
         "",
+        &[".google.api", ".buf.validate"],
     )?;
-    fixture(&out)
+    fixture(&out)?;
+    for name in ["trial", "broken"] {
+        println!("cargo::rerun-if-changed=tests/data/access/{name}.proto");
+        let includes = ["tests/data/access", "proto", "proto/third_party"];
+        describe(&includes, &[format!("{name}.proto")], &out.join(format!("{name}.bin")))?;
+    }
+    Ok(())
 }
 
-/// The service of the transcoding cases, for the tests and the example that serve it.
+/// The services of the transcoding cases, for the tests and the example that serve them.
 fn fixture(out: &Path) -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=tests/data/transcoding/widgets.proto");
+    println!("cargo::rerun-if-changed=tests/data/transcoding");
     let includes = ["tests/data/transcoding", "proto/third_party"];
-    compile(&includes, &["widgets.proto".to_owned()], &out.join("widgets.bin"), "widgets")
+    let files = ["widgets.proto", "gadgets.proto"].map(str::to_owned);
+    compile(&includes, &files, &out.join("widgets.bin"), "widgets", &[".buf.validate"])
 }
 
 /// Every .proto file below `folder`, relative to the include root.
@@ -41,20 +49,31 @@ fn protos(folder: &str) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(found)
 }
 
-/// Writes the descriptors (with comments and custom options) to `set` and Rust code to `OUT_DIR/<folder>`.
-fn compile(includes: &[&str], files: &[String], set: &Path, folder: &str) -> Result<(), Box<dyn Error>> {
+/// Writes the descriptors, with comments and custom options.
+fn describe(includes: &[&str], files: &[String], set: &Path) -> Result<protox::Compiler, Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(includes)?;
     compiler.include_imports(true).include_source_info(true).open_files(files)?;
     // prost drops custom options from its own FileDescriptorSet: the encoded bytes keep them.
     fs::write(set, compiler.encode_file_descriptor_set())?;
+    Ok(compiler)
+}
+
+/// Writes the descriptors to `set` and Rust code to `OUT_DIR/<folder>`. Packages that only `options` use
+/// are read as descriptors, never as Rust types.
+fn compile(
+    includes: &[&str],
+    files: &[String],
+    set: &Path,
+    folder: &str,
+    options: &[&str],
+) -> Result<(), Box<dyn Error>> {
+    let compiler = describe(includes, files, set)?;
     let code = PathBuf::from(env::var("OUT_DIR")?).join(folder);
     fs::create_dir_all(&code)?;
-    tonic_prost_build::configure()
-        .out_dir(code)
-        .include_file("contract.rs")
-        // Options, not messages of ours: read as descriptors, never as Rust types.
-        .extern_path(".google.api", "::prost_types")
-        .extern_path(".buf.validate", "::prost_types")
-        .compile_fds(compiler.file_descriptor_set())?;
+    let mut builder = tonic_prost_build::configure().out_dir(code).include_file("contract.rs");
+    for package in options {
+        builder = builder.extern_path(*package, "::prost_types");
+    }
+    builder.compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

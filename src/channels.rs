@@ -30,6 +30,7 @@ pub use self::{
     account::{Account, InvalidAccount},
     http::Http,
     request::RawRequest,
+    whatsapp::whatsapp_accounts,
 };
 use crate::domain::{
     delivery::Reason,

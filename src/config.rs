@@ -170,6 +170,19 @@ impl Config {
         self.database_url.expose_secret().starts_with("sqlite:")
     }
 
+    /// Settles what the demo needs: the address it listens on, a database in `folder` unless one was
+    /// named, and a sandbox on loopback as every provider.
+    pub fn for_demo(&mut self, address: SocketAddr, folder: &std::path::Path) {
+        self.listen = address;
+        self.public_url = format!("http://{address}");
+        self.allow_private_targets = true;
+        let named = |setting: &Setting| setting.name == "DATABASE_URL" && setting.source != Source::Default;
+        if !self.settings.iter().any(named) {
+            self.data_dir = folder.to_owned();
+            self.database_url = format!("sqlite:{}?mode=rwc", folder.join("switchboard.db").display()).into();
+        }
+    }
+
     /// The settings in effect with their sources; secrets are masked.
     pub fn describe(&self) -> &[Setting] {
         &self.settings

@@ -1,3 +1,39 @@
-//! The rpc handlers: thin, one folder per area, one file per service.
+//! The rpc handlers: five beats each. Who is calling · what do they want · decide and store · tell · answer.
 
+pub mod admin;
+pub mod billing;
 pub mod conversation;
+pub mod tenant;
+
+use chrono::{DateTime, Utc};
+use tonic::service::Routes;
+
+use crate::{
+    auth::{password::Passwords, seal::Keyring},
+    channels::Http,
+    events::Hub,
+    store::Store,
+};
+
+/// What handlers are made of.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Store,
+    /// Carries live events.
+    pub hub: Hub,
+    pub passwords: Passwords,
+    /// Seals and opens the secrets of channels.
+    pub keys: Keyring,
+    /// Calls messengers.
+    pub http: Http,
+    /// When this process started.
+    pub started: DateTime<Utc>,
+}
+
+/// Every service of ours.
+pub fn routes(parts: &Parts) -> Routes {
+    let routes = tenant::add(Routes::default(), parts);
+    let routes = billing::add(routes, parts);
+    let routes = conversation::add(routes, parts);
+    admin::add(routes, parts)
+}

@@ -1,12 +1,16 @@
 //! The contract in Rust: generated messages and services, and the only conversions between them and
 //! our rows and values.
 
-//mod event;
+pub mod admin;
+pub mod billing;
+pub mod changed;
 pub mod channel;
+mod event;
 pub mod knowledge;
 pub mod mask;
 pub mod page;
 pub mod suggestion;
+pub mod tenant;
 pub mod thread;
 
 use chrono::{DateTime, Utc};
@@ -24,7 +28,7 @@ mod contract {
     include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 }
 
-pub use contract::switchboard::{admin, billing, conversation, policy, r#type as types, tenant};
+pub use contract::switchboard::{conversation, policy, r#type as types};
 
 /// The contract with comments and options, as reflection, policy, transcoder and OpenAPI read it.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -55,7 +55,7 @@ impl MigrationTrait for Migration {
                 foreign key (tenant_id, user_id) references member (tenant_id, user_id)
             );
             create unique index session_token on session (token_hash);
-            create index session_user on session (user_id, create_time);
+            create index session_of_user on session (user_id, create_time);
 
             create table sign_in_attempt (
                 account {bytes} not null,

@@ -38,7 +38,7 @@ pub struct Keyring(Arc<Inner>);
 
 struct Inner {
     masters: Vec<(String, Aes256Gcm)>,
-    opened: Mutex<HashMap<(TenantId, u32), DataKey>>,
+    opened: Mutex<HashMap<(TenantId, i32), DataKey>>,
 }
 
 /// A data key as the database holds it.
@@ -53,7 +53,7 @@ pub struct Wrapped {
 #[derive(Clone)]
 pub struct DataKey {
     tenant: TenantId,
-    number: u32,
+    number: i32,
     cipher: Aes256Gcm,
 }
 
@@ -73,19 +73,19 @@ impl Keyring {
     }
 
     /// A new data key, with what the database is to hold of it.
-    pub fn make(&self, tenant: TenantId, number: u32, env: &Env) -> Result<(DataKey, Wrapped)> {
+    pub fn make(&self, tenant: TenantId, number: i32, env: &Env) -> Result<(DataKey, Wrapped)> {
         let secret = SecretBox::new(Box::new(env.bytes::<32>()));
         let wrapped = self.wrap(tenant, secret.expose_secret(), env)?;
         Ok((self.keep(DataKey { tenant, number, cipher: cipher(secret.expose_secret()) }), wrapped))
     }
 
     /// The data key if it was opened before.
-    pub fn opened(&self, tenant: TenantId, number: u32) -> Option<DataKey> {
+    pub fn opened(&self, tenant: TenantId, number: i32) -> Option<DataKey> {
         self.lock().get(&(tenant, number)).cloned()
     }
 
     /// Opens a data key; an unknown master key or a changed byte is an error.
-    pub fn open(&self, tenant: TenantId, number: u32, wrapped: &Wrapped) -> Result<DataKey> {
+    pub fn open(&self, tenant: TenantId, number: i32, wrapped: &Wrapped) -> Result<DataKey> {
         let secret = self.unwrap(tenant, wrapped)?;
         Ok(self.keep(DataKey { tenant, number, cipher: cipher(secret.expose_secret()) }))
     }
@@ -125,7 +125,7 @@ impl Keyring {
         key
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(TenantId, u32), DataKey>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(TenantId, i32), DataKey>> {
         // A map of whole entries cannot be left half changed.
         self.0.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -162,9 +162,9 @@ impl DataKey {
 }
 
 /// With which of the tenant's data keys a value was sealed.
-pub fn key_number(sealed: &[u8]) -> Result<u32> {
+pub fn key_number(sealed: &[u8]) -> Result<i32> {
     match sealed {
-        [VERSION, a, b, c, d, ..] => Ok(u32::from_be_bytes([*a, *b, *c, *d])),
+        [VERSION, a, b, c, d, ..] => Ok(i32::from_be_bytes([*a, *b, *c, *d])),
         _ => Err(broken("not a sealed value of version 1".to_owned())),
     }
 }

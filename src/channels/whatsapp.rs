@@ -19,6 +19,15 @@ use crate::domain::{
     signature::{self, SignatureError},
 };
 
+/// The phone number ids that a body is for, each once, before anything about it is proven: Meta knows one
+/// address an app, so one body may be for several channels, each of which checks it with its own secret.
+///
+/// # Errors
+/// The body is not a JSON object.
+pub fn whatsapp_accounts(body: &[u8]) -> Result<Vec<String>, NotParsable> {
+    parse::accounts(body)
+}
+
 /// A number, with what it takes to use it.
 #[derive(Clone, Debug)]
 pub struct Whatsapp {
@@ -118,7 +127,7 @@ impl Channel for Whatsapp {
     }
 
     fn parse(&self, body: &[u8]) -> Result<Vec<Fact>, NotParsable> {
-        parse::parse(body)
+        parse::parse(body, self.phone_number_id())
     }
 
     fn receipt(&self, _facts: &[Fact]) -> Value {

@@ -18,7 +18,8 @@ pub struct Fact {
     /// must be the channel's own: anything else goes to quarantine, never to another tenant.
     pub account: Option<String>,
     pub what: What,
-    /// The item as it came, kept for kinds that are not understood, so that it can be parsed again later.
+    /// The item as it came, kept where it is not understood or is another account's, so that it can be
+    /// parsed again later.
     pub raw: Option<Value>,
 }
 

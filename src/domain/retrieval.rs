@@ -247,9 +247,12 @@ pub fn passages(content: &str) -> Vec<String> {
     let mut from = 0;
     while from < words.len() {
         let limit = (from + most).min(words.len());
-        // A passage that is at least half full ends with its paragraph.
-        let end = starts.range(from + most / 2..=limit).next_back().copied().unwrap_or(limit);
-        let end = if limit == words.len() { limit } else { end };
+        let end = if limit == words.len() {
+            limit
+        } else {
+            // A passage that is at least half full ends with its paragraph.
+            starts.range(from + most / 2..=limit).next_back().copied().unwrap_or(limit)
+        };
         passages.push(words[from..end].join(" "));
         if end == words.len() {
             break;

@@ -70,23 +70,30 @@ const CYRILLIC: &[&str] = &[
     "ах", "ях", "ов", "ев", "ом", "ем", "ам", "ям", "ую", "юю", "ая", "яя", "ое", "ее", "ые", "ыи", "ых", "их",
     "ью", "а", "я", "о", "е", "у", "ю", "ы", "и", "ь",
 ];
-const LATIN: &[&str] = &["iones", "ing", "ies", "ion", "es", "ed", "s", "e", "o", "a", "y"];
+/// Endings that Latin words lose first, with what stays in their place, and the vowels they lose then.
+const LATIN: &[(&str, &str)] = &[("iones", "ion"), ("ies", "y"), ("ing", ""), ("es", ""), ("ed", ""), ("s", "")];
+const VOWELS: &[(&str, &str)] = &[("e", ""), ("o", ""), ("a", ""), ("y", "")];
 
 fn stem(word: &str) -> String {
     if word.chars().any(|c| c.is_ascii_digit()) {
-        return word.to_owned();
+        word.to_owned()
+    } else if word.is_ascii() {
+        let single = if word.ends_with("ss") { word.to_owned() } else { without(word, LATIN) };
+        without(&single, VOWELS)
+    } else {
+        let length = word.chars().count();
+        let root = |ending: &&str| word.strip_suffix(*ending).filter(|_| length >= ending.chars().count() + 3);
+        CYRILLIC.iter().find_map(root).unwrap_or(word).to_owned()
     }
-    let endings = if word.chars().all(|c| c.is_ascii()) { LATIN } else { CYRILLIC };
-    let length = word.chars().count();
-    for ending in endings {
-        if let Some(root) = word.strip_suffix(ending)
-            // A root shorter than three letters says nothing.
-            && length - ending.chars().count() >= 3
-        {
-            return root.to_owned();
-        }
-    }
-    word.to_owned()
+}
+
+/// The word without the first of `endings` that leaves a root of three letters; a shorter one says nothing.
+fn without(word: &str, endings: &[(&str, &str)]) -> String {
+    let root = |(ending, instead): &(&str, &str)| {
+        let root = word.strip_suffix(ending).filter(|root| root.len() >= 3)?;
+        Some(format!("{root}{instead}"))
+    };
+    endings.iter().find_map(root).unwrap_or_else(|| word.to_owned())
 }
 
 /// Words that fit every text. Stemmed like the rest.

@@ -3,6 +3,7 @@
 
 mod comments;
 mod operation;
+mod path;
 mod rules;
 mod schema;
 
@@ -12,9 +13,10 @@ use http::Method;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use serde_json::{Map, Value, json};
 
-use super::transcode::{Accepts, Parameter, Problem, Route, expand, routes};
+use super::transcode::{Accepts, Problem, Route, routes};
 use comments::Comments;
 use operation::Operation;
+use path::PathNames;
 use schema::Schemas;
 
 /// What the descriptors cannot say about the whole.
@@ -61,9 +63,9 @@ pub fn document(
     for route in routes(pool)? {
         let Some(verb) = verb(&route) else { continue };
         let (path, parameters) = names.expand(&route);
-        let service = route.method.parent_service();
+        let service = &route.method.parent_service();
         if !tags.iter().any(|tag: &Value| tag["name"] == service.name()) {
-            tags.push(json!({"name": service.name(), "description": comments.service(&service)}));
+            tags.push(json!({"name": service.name(), "description": comments.service(service)}));
         }
         let count = counts.entry(route.method.full_name().to_owned()).or_default();
         *count += 1;
@@ -100,28 +102,6 @@ fn verb(route: &Route) -> Option<&'static str> {
             _ => None,
         },
         Accepts::Every => Some("post"),
-    }
-}
-
-/// Path templates that differ only in the names of their parameters are one path to OpenAPI: the first names stay.
-#[derive(Default)]
-struct PathNames {
-    first: HashMap<String, (String, Vec<String>)>,
-}
-
-impl PathNames {
-    fn expand(&mut self, route: &Route) -> (String, Vec<Parameter>) {
-        let (path, mut parameters) = expand(route);
-        let mut shape = path.clone();
-        for parameter in &parameters {
-            shape = shape.replacen(&format!("{{{}}}", parameter.name), "{}", 1);
-        }
-        let names = parameters.iter().map(|parameter| parameter.name.clone()).collect();
-        let (path, names) = self.first.entry(shape).or_insert((path, names)).clone();
-        for (parameter, name) in parameters.iter_mut().zip(names) {
-            parameter.name = name;
-        }
-        (path, parameters)
     }
 }
 

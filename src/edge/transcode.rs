@@ -44,9 +44,10 @@ use plan::Plan;
 use router::{Found, Router};
 
 pub use codec::{Codec, Refusal, TableCodec, Undecodable};
-pub use route::{BodyRule, Parameter, Problem, Route, expand, grpc_path, is_message};
+pub use route::{BodyRule, Problem, Route, grpc_path, is_message};
 pub use router::Accepts;
 pub use status::{code_name, http_status};
+pub use template::{Segment, Template, Variable};
 
 /// Longer URIs are refused.
 const MAX_URI: usize = 8 * 1024;

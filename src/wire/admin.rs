@@ -1,10 +1,12 @@
 //! What staff see: rows to the contract.
 
-use super::{
-    admin::v1::{Database, Grant, TenantSummary},
-    time,
+pub use super::contract::switchboard::admin::v1;
+use super::time;
+use crate::{
+    error::{Error, Result},
+    store::admin as rows,
 };
-use crate::store::admin as rows;
+use v1::{Database, Grant, TenantSummary};
 
 impl From<&rows::TenantOverview> for TenantSummary {
     fn from(row: &rows::TenantOverview) -> Self {
@@ -46,6 +48,16 @@ pub fn database(backend: sea_orm::DbBackend) -> Database {
         sea_orm::DbBackend::Sqlite => Database::Sqlite,
         sea_orm::DbBackend::Postgres => Database::Postgresql,
         _ => Database::Unspecified,
+    }
+}
+
+/// Reads why staff do something: 3 to 500 characters.
+pub fn reason(text: &str) -> Result<String> {
+    let text = text.trim();
+    if (3..=500).contains(&text.chars().count()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::invalid("reason", "must have 3 to 500 characters"))
     }
 }
 

@@ -2,10 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    billing::v1::{BillingInterval, Plan, Subscription, SubscriptionStatus},
-    changed, time, types,
-};
+pub use super::contract::switchboard::billing::v1;
+use super::{changed, time, types};
 use crate::{
     domain::{
         grant::GrantPeriod,
@@ -15,6 +13,7 @@ use crate::{
     error::Result,
     store::billing as rows,
 };
+use v1::{BillingInterval, Plan, Subscription, SubscriptionStatus};
 
 impl From<&rows::Plan> for Plan {
     fn from(row: &rows::Plan) -> Self {

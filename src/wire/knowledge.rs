@@ -5,7 +5,7 @@ use super::{
     mask::Mask,
     tenant::v1 as tenant,
     time,
-    types::Money,
+    types::v1::Money,
 };
 use crate::{
     domain::{

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{
     conversation::v1::{self, AutosendBlock},
     time,
-    types::Money,
+    types::v1::Money,
 };
 use crate::{
     domain::{

@@ -1,4 +1,5 @@
 use super::*;
+use crate::channels::whatsapp_accounts;
 use crate::domain::{
     delivery::{DeliveryStatus, Reason},
     inbound::{DeliveryUpdate, Identity, InboundMessage, MessageKind, scheme},
@@ -164,9 +165,11 @@ fn what_is_not_understood_is_kept() {
     assert_eq!(facts[1].raw.as_ref().unwrap()["hologram"]["x"], 1);
     assert_eq!(facts[4].at, None);
 
-    let mut foreign = facts[4].clone();
-    foreign.account = Some("999".to_owned());
-    assert!(!whatsapp().owns(&foreign));
+    let foreign = example!("02-whatsapp-batch").replacen("810000000000007", "999", 1);
+    let facts = self::facts(&whatsapp(), &foreign);
+    assert_eq!(facts.iter().map(|fact| whatsapp().owns(fact)).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(facts[0].raw.as_ref().unwrap()["id"], "wamid.EXAMPLE0002");
+    assert_eq!(whatsapp_accounts(foreign.as_bytes()).unwrap(), ["810000000000007", "999"]);
 
     let template = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [
         {"field": "message_template_status_update", "value": {"event": "APPROVED"}}]}]});

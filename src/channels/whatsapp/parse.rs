@@ -2,6 +2,8 @@
 
 mod message;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::refusal::GraphError;
@@ -20,16 +22,27 @@ use crate::{
 /// Members of a change that describe the others.
 const DESCRIBING: [&str; 3] = ["messaging_product", "metadata", "contacts"];
 
-pub(super) fn parse(body: &[u8]) -> Result<Vec<Fact>, NotParsable> {
+/// `own` is the phone number id that the facts should be for: items for another one keep their raw form.
+pub(super) fn parse(body: &[u8], own: &str) -> Result<Vec<Fact>, NotParsable> {
     let root = Value::Object(object(body)?);
     if root["object"] != "whatsapp_business_account" || !root["entry"].is_array() {
         return Ok(vec![unsupported("envelope", None, &root)]);
     }
-    let changes = items(&root, "entry").iter().flat_map(|entry| items(entry, "changes"));
-    Ok(changes.flat_map(of_change).collect())
+    Ok(changes(&root).flat_map(|change| of_change(change, own)).collect())
 }
 
-fn of_change(change: &Value) -> Vec<Fact> {
+/// The phone number ids that a body speaks of, each once.
+pub(super) fn accounts(body: &[u8]) -> Result<Vec<String>, NotParsable> {
+    let root = Value::Object(object(body)?);
+    let named = changes(&root).filter_map(|change| text(&change["value"]["metadata"], "phone_number_id"));
+    Ok(named.collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+fn changes(root: &Value) -> impl Iterator<Item = &Value> {
+    items(root, "entry").iter().flat_map(|entry| items(entry, "changes"))
+}
+
+fn of_change(change: &Value, own: &str) -> Vec<Fact> {
     let field = change["field"].as_str().unwrap_or("change");
     let value = &change["value"];
     let account = text(&value["metadata"], "phone_number_id");
@@ -37,6 +50,8 @@ fn of_change(change: &Value) -> Vec<Fact> {
     else {
         return vec![unsupported(field, account, change)];
     };
+    // Nobody here may act on what is another account's: all that can be kept is what came.
+    let foreign = account.as_deref().is_some_and(|account| account != own);
     let mut facts = Vec::new();
     for (member, content) in members {
         if DESCRIBING.contains(&member.as_str()) {
@@ -51,7 +66,10 @@ fn of_change(change: &Value) -> Vec<Fact> {
                 continue;
             }
         };
-        facts.extend(items(value, member).iter().map(|item| fact(read(value, item), member, &account, item)));
+        facts.extend(items(value, member).iter().map(|item| {
+            let fact = fact(read(value, item), member, &account, item);
+            Fact { raw: fact.raw.or_else(|| foreign.then(|| item.clone())), ..fact }
+        }));
     }
     facts
 }

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::MethodExtras;
 use super::comments::Comments;
 use super::schema::{Schemas, describe};
-use crate::edge::transcode::{BodyRule, Parameter, Route, is_message};
+use super::path::Parameter;
+use crate::edge::transcode::{BodyRule, Route, is_message};
 
 /// Query parameters reach this deep into messages.
 const MAX_DEPTH: usize = 3;
@@ -68,7 +69,7 @@ impl Operation<'_> {
             if let Some(field) = &parameter.field {
                 text = self.comments.field(field);
                 if parameter.whole {
-                    schema = schemas.field(field);
+                    schema = bare(schemas.field(field));
                 } else {
                     text = format!("Part of `{}`. {text}", field.name());
                 }
@@ -123,7 +124,7 @@ impl Operation<'_> {
             parameter.insert("style".into(), "form".into());
             parameter.insert("explode".into(), true.into());
         }
-        parameter.insert("schema".into(), schemas.field(field));
+        parameter.insert("schema".into(), bare(schemas.field(field)));
         parameter.into()
     }
 
@@ -182,6 +183,14 @@ impl Operation<'_> {
         responses.insert("default".into(), error("Any other error."));
         responses.into()
     }
+}
+
+/// A schema whose comment stands beside it.
+fn bare(mut schema: Value) -> Value {
+    if let Value::Object(schema) = &mut schema {
+        schema.remove("description");
+    }
+    schema
 }
 
 fn any_bytes() -> Value {

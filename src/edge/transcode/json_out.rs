@@ -177,7 +177,10 @@ impl<'p, 'o> Writer<'p, 'o> {
         match (kind, raw) {
             (Kind::Double, Raw::Fixed64(bits)) => self.float(f64::from_bits(bits)),
             (Kind::Float, Raw::Fixed32(bits)) => match f32::from_bits(bits) {
-                single if single.is_finite() && single.fract() != 0.0 => self.json(&single),
+                // Written as a double it would show digits it does not have.
+                single if single.is_finite() && (single.fract() != 0.0 || single.abs() > 16_777_216.0) => {
+                    self.json(&single);
+                }
                 single => self.float(single.into()),
             },
             (Kind::Int32, Raw::Varint(bits)) => self.text(bits as u32 as i32),
@@ -219,7 +222,7 @@ impl<'p, 'o> Writer<'p, 'o> {
             v if v.is_nan() => self.quoted("NaN"),
             f64::INFINITY => self.quoted("Infinity"),
             f64::NEG_INFINITY => self.quoted("-Infinity"),
-            v if v.fract() == 0.0 && v.abs() < 9e15 && (v != 0.0 || v.is_sign_positive()) => self.text(v as i64),
+            v if is_short(v) => self.text(v as i64),
             v => self.json(&v),
         }
     }
@@ -241,6 +244,11 @@ impl<'p, 'o> Writer<'p, 'o> {
     fn json(&mut self, value: &(impl serde::Serialize + ?Sized)) {
         serde_json::to_writer(&mut *self.out, value).expect("a string or finite number serialises into a Vec");
     }
+}
+
+/// True for a number best written as an integer; a negative zero would lose its sign.
+fn is_short(value: f64) -> bool {
+    value.fract() == 0.0 && value.abs() < 9e15 && (value != 0.0 || value.is_sign_positive())
 }
 
 /// Collects the known fields of a message in order; of a oneof only the last one sent.

@@ -10,7 +10,7 @@ use prost_reflect::{
 };
 
 use super::router::{Accepts, Found, Router};
-use super::template::{Segment, Template, Variable};
+use super::template::{Template, Variable};
 
 /// Why a descriptor set cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,62 +278,6 @@ fn check_json_names(pool: &DescriptorPool, problems: &mut Vec<Problem>) {
                 }
             }
         }
-    }
-}
-
-/// The template with every multi-segment variable spread into single ones, as OpenAPI needs it:
-/// the path and, in order, the parameter names with what each stands for.
-pub fn expand(route: &Route) -> (String, Vec<Parameter>) {
-    let mut path = String::new();
-    let mut parameters: Vec<Parameter> = Vec::new();
-    for (at, segment) in route.template.segments.iter().enumerate() {
-        path.push('/');
-        let variable = route
-            .template
-            .variables
-            .iter()
-            .position(|variable| variable.start <= at && variable.end.is_none_or(|end| at < end));
-        if let Segment::Literal(text) = segment {
-            path.push_str(text);
-            continue;
-        }
-        let previous = at.checked_sub(1).map(|at| &route.template.segments[at]);
-        let name = match (variable.map(|index| &route.template.variables[index]), previous) {
-            (Some(variable), _) if !variable.is_multi_segment() => variable.field.join("."),
-            (Some(variable), Some(Segment::Literal(collection))) if at > variable.start => singular(collection),
-            (Some(variable), _) => variable.field.join("."),
-            (None, _) => format!("segment{at}"),
-        };
-        let taken = parameters.iter().filter(|parameter| parameter.name == name).count();
-        let name = if taken > 0 { format!("{name}{}", taken + 1) } else { name };
-        path.push_str(&format!("{{{name}}}"));
-        let field = variable.and_then(|index| route.variables[index].last().cloned());
-        let whole = variable.is_some_and(|index| !route.template.variables[index].is_multi_segment());
-        parameters.push(Parameter { name, field, whole });
-    }
-    if let Some(verb) = &route.template.verb {
-        path.push(':');
-        path.push_str(verb);
-    }
-    (path, parameters)
-}
-
-/// A path parameter of an expanded template.
-#[derive(Clone, Debug)]
-pub struct Parameter {
-    /// Its name in the expanded path.
-    pub name: String,
-    /// The request field it is part of.
-    pub field: Option<FieldDescriptor>,
-    /// True when it is the whole value of that field.
-    pub whole: bool,
-}
-
-/// `widgets` → `widget`, `categories` → `category`.
-fn singular(collection: &str) -> String {
-    match collection.strip_suffix("ies") {
-        Some(stem) => format!("{stem}y"),
-        None => collection.strip_suffix('s').unwrap_or(collection).to_owned(),
     }
 }
 

@@ -45,11 +45,11 @@ pub async fn both(test: impl AsyncFn(Pair)) {
 
 impl Pair {
     pub async fn sqlite() -> Self {
-        let path = Cluster::shared().scratch().join(format!("t{}.db", number()));
+        let path = Cluster::shared().scratch().join(format!("t{}/switchboard.db", number()));
         let errands = librarian();
         let (done, ready) = oneshot::channel();
-        errands.send(Errand::Copy(path.clone(), done)).ok().expect("the librarian lives");
-        ready.await.expect("the librarian answers");
+        errands.send(Errand::Copy(path.clone(), done)).ok().expect(LIBRARIAN);
+        ready.await.expect(LIBRARIAN);
         Self {
             name: "sqlite",
             database_url: format!("sqlite:{}?mode=rwc", path.display()),
@@ -64,8 +64,8 @@ impl Pair {
         let name = format!("t{number}");
         let errands = librarian();
         let (done, ready) = oneshot::channel();
-        errands.send(Errand::Create(name.clone(), done)).ok().expect("the librarian lives");
-        ready.await.expect("the librarian answers");
+        errands.send(Errand::Create(name.clone(), done)).ok().expect(LIBRARIAN);
+        ready.await.expect(LIBRARIAN);
         Self {
             name: "postgres",
             database_url: Cluster::shared().database_url(&name),
@@ -90,6 +90,8 @@ fn number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+const LIBRARIAN: &str = "the librarian lives: its panic says why it does not";
 
 enum Errand {
     Copy(PathBuf, oneshot::Sender<()>),
@@ -122,6 +124,7 @@ async fn work(mut inbox: mpsc::UnboundedReceiver<Errand>) {
     while let Some(errand) = inbox.recv().await {
         match errand {
             Errand::Copy(path, done) => {
+                std::fs::create_dir(path.parent().expect("a folder of its own")).unwrap();
                 std::fs::copy(&template, path).unwrap();
                 let _ = done.send(());
             }
@@ -131,9 +134,7 @@ async fn work(mut inbox: mpsc::UnboundedReceiver<Errand>) {
                 let _ = done.send(());
             }
             Errand::Remove(path) => {
-                for suffix in ["", "-wal", "-shm"] {
-                    let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
-                }
+                let _ = std::fs::remove_dir_all(path.parent().expect("a folder of its own"));
             }
             Errand::Drop(name) => {
                 let _ =
@@ -151,6 +152,8 @@ async fn open(url: &str) -> DatabaseConnection {
 
 async fn migrate(url: &str) {
     let database = open(url).await;
-    Migrator::up(&database, None).await.unwrap();
+    if let Err(error) = Migrator::up(&database, None).await {
+        panic!("the migrations fail on {url}: {error}");
+    }
     database.close().await.unwrap();
 }

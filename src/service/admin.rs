@@ -1,0 +1,35 @@
+//! The platform's own staff.
+
+mod grant;
+mod owner;
+mod system;
+mod tenant_admin;
+
+pub use owner::{Ensured, ensure_owner};
+use tonic::service::Routes;
+
+use super::Parts;
+use crate::{
+    auth::{Actor, Caller, Staff, TenantScope},
+    id::TenantId,
+    wire::admin::v1::{
+        grant_service_server::GrantServiceServer, system_service_server::SystemServiceServer,
+        tenant_admin_service_server::TenantAdminServiceServer,
+    },
+};
+
+/// Adds the services of this area.
+pub fn add(routes: Routes, parts: &Parts) -> Routes {
+    routes
+        .add_service(SystemServiceServer::new(system::System::new(parts.store.clone(), parts.started)))
+        .add_service(TenantAdminServiceServer::new(tenant_admin::TenantAdmin::new(parts.store.clone())))
+        .add_service(GrantServiceServer::new(grant::Grants::new(parts.store.clone())))
+}
+
+/// The right of staff to work on `tenant`, in their own name.
+fn scope(caller: &Caller, staff: Staff, tenant: TenantId) -> TenantScope {
+    TenantScope::of_platform(tenant)
+        .acting_as(Actor::User(staff.user()))
+        .audited(caller.audit.clone())
+        .in_request(caller.request.clone())
+}

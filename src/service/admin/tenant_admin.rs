@@ -1,0 +1,123 @@
+//! TenantAdminService: tenants as staff see them.
+
+use serde_json::json;
+use tonic::{Request, Response, Status};
+
+use super::scope;
+use crate::{
+    auth::{Caller, Staff},
+    domain::event::Event,
+    error::Result,
+    id::TenantId,
+    store::{
+        Store,
+        admin::{NewAction, Outcome, TenantOverview},
+    },
+    wire::{
+        self,
+        admin::v1::{
+            ListTenantsRequest, ListTenantsResponse, RestrictTenantRequest, RestrictTenantResponse,
+            UnrestrictTenantRequest, UnrestrictTenantResponse,
+            tenant_admin_service_server::TenantAdminService,
+        },
+        page::Page,
+    },
+};
+
+/// Serves tenants to staff.
+pub struct TenantAdmin {
+    store: Store,
+}
+
+impl TenantAdmin {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+#[tonic::async_trait]
+impl TenantAdminService for TenantAdmin {
+    async fn list_tenants(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        Caller::of(&request)?.staff()?;
+        let ListTenantsRequest { page_size, page_token, restricted } = request.into_inner();
+        let filter = restricted.map_or("", |restricted| if restricted { "restricted" } else { "unrestricted" });
+        let page = Page::<TenantId>::read("tenants", page_size, &page_token, &[filter])?;
+
+        let system = self.store.system();
+        let rows = system.tenants(restricted, page.after().copied(), page.fetch()).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.tenant.id);
+        let tenants = rows.iter().map(Into::into).collect();
+        Ok(Response::new(ListTenantsResponse { tenants, next_page_token }))
+    }
+
+    async fn restrict_tenant(
+        &self,
+        request: Request<RestrictTenantRequest>,
+    ) -> Result<Response<RestrictTenantResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let staff = caller.staff()?;
+        let RestrictTenantRequest { tenant_id, reason } = request.into_inner();
+        let tenant = wire::id("tenant_id", &tenant_id)?;
+        let reason = wire::admin::reason(&reason)?;
+        let (tenant, already_in_state) = self.set(&caller, staff, tenant, true, reason).await?;
+        Ok(Response::new(RestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state }))
+    }
+
+    async fn unrestrict_tenant(
+        &self,
+        request: Request<UnrestrictTenantRequest>,
+    ) -> Result<Response<UnrestrictTenantResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let staff = caller.staff()?;
+        let UnrestrictTenantRequest { tenant_id, reason } = request.into_inner();
+        let tenant = wire::id("tenant_id", &tenant_id)?;
+        let reason = wire::admin::reason(&reason)?;
+        let (tenant, already_in_state) = self.set(&caller, staff, tenant, false, reason).await?;
+        Ok(Response::new(UnrestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state }))
+    }
+}
+
+impl TenantAdmin {
+    /// Restricts the tenant or lifts that; tells whether it was so before.
+    async fn set(
+        &self,
+        caller: &Caller,
+        staff: Staff,
+        tenant: TenantId,
+        restrict: bool,
+        reason: String,
+    ) -> Result<(TenantOverview, bool)> {
+        let (action, told, state) = match restrict {
+            true => ("tenant.restrict", "tenant.restricted", "restricted"),
+            false => ("tenant.unrestrict", "tenant.unrestricted", "active"),
+        };
+        let db = self.store.of(scope(caller, staff, tenant));
+        db.transaction(async |db| {
+            let seen = db.tenants().lock().await?;
+            let already = seen.restricted == restrict;
+            let outcome = match already {
+                true => Outcome::Already(state),
+                false => Outcome::Changed(json!({
+                    "status": if seen.restricted { "restricted" } else { "active" },
+                    "reason": seen.restricted_reason,
+                })),
+            };
+            let target_id = tenant.to_string();
+            let reason = reason.clone();
+            let kept = restrict.then(|| reason.clone());
+            let record =
+                NewAction { action, target_kind: "tenant", target_id, staff: staff.user(), reason, outcome };
+            db.record_action(record).await?;
+            if already {
+                return Ok((db.overview(seen).await?, true));
+            }
+            let tenant = db.tenants().restrict(seen, kept).await?;
+            db.emit(Event::TenantUpdated { subject: tenant.id.to_string(), action: told.to_owned() });
+            Ok((db.overview(tenant).await?, false))
+        })
+        .await
+    }
+}

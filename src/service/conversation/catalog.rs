@@ -1,0 +1,127 @@
+//! CatalogService: what the tenant sells.
+
+use tonic::{Request, Response, Status};
+
+use crate::{
+    auth::Caller,
+    error::Result,
+    id::ProductId,
+    store::{Store, conversation::Product as Row},
+    wire::{
+        self, changed,
+        conversation::v1::{
+            CreateProductRequest, DeleteProductRequest, DeleteProductResponse, GetProductRequest,
+            ListProductsRequest, ListProductsResponse, Product, UpdateProductRequest,
+            catalog_service_server::CatalogService,
+        },
+        knowledge,
+        page::Page,
+    },
+};
+
+/// Serves the catalogue.
+pub struct Products {
+    store: Store,
+}
+
+impl Products {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+fn demand_version(expected: i64, seen: &Row) -> Result<()> {
+    changed::unless(expected, seen.version, "switchboard.conversation.v1.Product", || Product::from(seen))
+}
+
+#[tonic::async_trait]
+impl CatalogService for Products {
+    async fn create_product(
+        &self,
+        request: Request<CreateProductRequest>,
+    ) -> Result<Response<Product>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let request = request.into_inner();
+        let id = wire::optional_id("id", &request.id)?.unwrap_or_else(|| self.store.env().id());
+
+        let row = self
+            .store
+            .of(scope)
+            .transaction(async |db| {
+                let currency = db.tenants().get().await?.currency;
+                let text = knowledge::new_product(request.clone(), &currency)?;
+                if request.validate_only {
+                    return Ok(db.products().preview(id, text));
+                }
+                db.products().insert(id, text).await
+            })
+            .await?;
+        Ok(Response::new(Product::from(&row)))
+    }
+
+    async fn get_product(&self, request: Request<GetProductRequest>) -> Result<Response<Product>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let id = wire::id("product_id", &request.get_ref().product_id)?;
+        let row = self.store.of(scope).products().get(id).await?;
+        Ok(Response::new(Product::from(&row)))
+    }
+
+    async fn list_products(
+        &self,
+        request: Request<ListProductsRequest>,
+    ) -> Result<Response<ListProductsResponse>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let request = request.into_inner();
+        let page = Page::read("products", request.page_size, &request.page_token, &[&request.category])?;
+        let category = Some(request.category.as_str()).filter(|category| !category.is_empty());
+
+        let rows = self.store.of(scope).products().list(category, page.after(), page.fetch()).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.id);
+        let products = rows.iter().map(Product::from).collect();
+        Ok(Response::new(ListProductsResponse { products, next_page_token }))
+    }
+
+    async fn update_product(
+        &self,
+        request: Request<UpdateProductRequest>,
+    ) -> Result<Response<Product>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let request = request.into_inner();
+        let id: ProductId = wire::id("product_id", &request.product_id)?;
+
+        let row = self
+            .store
+            .of(scope)
+            .transaction(async |db| {
+                let seen = db.products().get(id).await?;
+                demand_version(request.expected_version, &seen)?;
+                let currency = db.tenants().get().await?.currency;
+                let text = knowledge::changed_product(request.clone(), seen.text(), &currency)?;
+                if request.validate_only || text == seen.text() {
+                    return Ok(Row { version: seen.version, ..db.products().preview(id, text) });
+                }
+                db.products().change(&seen, text).await
+            })
+            .await?;
+        Ok(Response::new(Product::from(&row)))
+    }
+
+    async fn delete_product(
+        &self,
+        request: Request<DeleteProductRequest>,
+    ) -> Result<Response<DeleteProductResponse>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let request = request.into_inner();
+        let id: ProductId = wire::id("product_id", &request.product_id)?;
+
+        self.store
+            .of(scope)
+            .transaction(async |db| {
+                let seen = db.products().get(id).await?;
+                demand_version(request.expected_version, &seen)?;
+                db.products().delete(&seen).await
+            })
+            .await?;
+        Ok(Response::new(DeleteProductResponse {}))
+    }
+}

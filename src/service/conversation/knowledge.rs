@@ -1,0 +1,122 @@
+//! KnowledgeService: documents the AI may answer from.
+
+use tonic::{Request, Response, Status};
+
+use crate::{
+    auth::Caller,
+    error::Result,
+    id::DocumentId,
+    store::{Store, conversation::Document as Row},
+    wire::{
+        self, changed,
+        conversation::v1::{
+            CreateDocumentRequest, DeleteDocumentRequest, DeleteDocumentResponse, Document, GetDocumentRequest,
+            ListDocumentsRequest, ListDocumentsResponse, UpdateDocumentRequest,
+            knowledge_service_server::KnowledgeService,
+        },
+        knowledge,
+        page::Page,
+    },
+};
+
+/// Serves documents.
+pub struct Documents {
+    store: Store,
+}
+
+impl Documents {
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+fn demand_version(expected: i64, seen: &Row) -> Result<()> {
+    changed::unless(expected, seen.version, "switchboard.conversation.v1.Document", || Document::from(seen))
+}
+
+#[tonic::async_trait]
+impl KnowledgeService for Documents {
+    async fn create_document(
+        &self,
+        request: Request<CreateDocumentRequest>,
+    ) -> Result<Response<Document>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let request = request.into_inner();
+        let id = wire::optional_id("id", &request.id)?.unwrap_or_else(|| self.store.env().id());
+        let validate_only = request.validate_only;
+        let text = knowledge::new_document(request)?;
+        if validate_only {
+            return Ok(Response::new(Document::from(&Row::preview(scope.tenant(), id, text, self.store.env()))));
+        }
+
+        let db = self.store.of(scope);
+        let row = db.transaction(async |db| db.documents().insert(id, text.clone()).await).await?;
+        Ok(Response::new(Document::from(&row)))
+    }
+
+    async fn get_document(&self, request: Request<GetDocumentRequest>) -> Result<Response<Document>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let id = wire::id("document_id", &request.get_ref().document_id)?;
+        let row = self.store.of(scope).documents().get(id).await?;
+        Ok(Response::new(Document::from(&row)))
+    }
+
+    async fn list_documents(
+        &self,
+        request: Request<ListDocumentsRequest>,
+    ) -> Result<Response<ListDocumentsResponse>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let request = request.into_inner();
+        let kind = knowledge::document_type(request.document_type)?;
+        let bound = request.document_type.to_string();
+        let page = Page::read("documents", request.page_size, &request.page_token, &[&bound])?;
+
+        let rows = self.store.of(scope).documents().list(kind, page.after(), page.fetch()).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.id);
+        let documents = rows.iter().map(Document::from).collect();
+        Ok(Response::new(ListDocumentsResponse { documents, next_page_token }))
+    }
+
+    async fn update_document(
+        &self,
+        request: Request<UpdateDocumentRequest>,
+    ) -> Result<Response<Document>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let request = request.into_inner();
+        let id: DocumentId = wire::id("document_id", &request.document_id)?;
+
+        let row = self
+            .store
+            .of(scope)
+            .transaction(async |db| {
+                let seen = db.documents().get(id).await?;
+                demand_version(request.expected_version, &seen)?;
+                let text = knowledge::changed_document(request.clone(), seen.text())?;
+                if request.validate_only || text == seen.text() {
+                    return Ok(seen.with(text));
+                }
+                db.documents().change(&seen, text).await
+            })
+            .await?;
+        Ok(Response::new(Document::from(&row)))
+    }
+
+    async fn delete_document(
+        &self,
+        request: Request<DeleteDocumentRequest>,
+    ) -> Result<Response<DeleteDocumentResponse>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let request = request.into_inner();
+        let id: DocumentId = wire::id("document_id", &request.document_id)?;
+
+        self.store
+            .of(scope)
+            .transaction(async |db| {
+                let seen = db.documents().get(id).await?;
+                demand_version(request.expected_version, &seen)?;
+                db.documents().delete(&seen).await
+            })
+            .await?;
+        Ok(Response::new(DeleteDocumentResponse {}))
+    }
+}

@@ -1,0 +1,28 @@
+//! Signing in, the tenant, its members and API keys.
+
+mod api_key;
+mod auth;
+mod event;
+mod join;
+mod member;
+mod session;
+mod tenants;
+
+use tonic::service::Routes;
+
+use super::Parts;
+use crate::wire::tenant::v1::{
+    api_key_service_server::ApiKeyServiceServer, auth_service_server::AuthServiceServer,
+    event_service_server::EventServiceServer,
+    member_service_server::MemberServiceServer, tenant_service_server::TenantServiceServer,
+};
+
+/// Adds the services of this area.
+pub fn add(routes: Routes, parts: &Parts) -> Routes {
+    routes
+        .add_service(AuthServiceServer::new(auth::Auth::new(parts.store.clone(), parts.passwords.clone())))
+        .add_service(TenantServiceServer::new(tenants::Tenants::new(parts.store.clone())))
+        .add_service(MemberServiceServer::new(member::Members::new(parts.store.clone())))
+        .add_service(ApiKeyServiceServer::new(api_key::ApiKeys::new(parts.store.clone())))
+        .add_service(EventServiceServer::new(event::Events::new(parts.store.clone(), parts.hub.clone())))
+}
