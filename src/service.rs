@@ -2,12 +2,18 @@
 
 pub mod admin;
 pub mod billing;
+pub mod conversation;
 pub mod tenant;
 
 use chrono::{DateTime, Utc};
 use tonic::service::Routes;
 
-use crate::{auth::password::Passwords, events::Hub, store::Store};
+use crate::{
+    auth::{password::Passwords, seal::Keyring},
+    channels::Http,
+    events::Hub,
+    store::Store,
+};
 
 /// What handlers are made of.
 #[derive(Clone)]
@@ -16,6 +22,10 @@ pub struct Parts {
     /// Carries live events.
     pub hub: Hub,
     pub passwords: Passwords,
+    /// Seals and opens the secrets of channels.
+    pub keys: Keyring,
+    /// Calls messengers.
+    pub http: Http,
     /// When this process started.
     pub started: DateTime<Utc>,
 }
@@ -24,5 +34,6 @@ pub struct Parts {
 pub fn routes(parts: &Parts) -> Routes {
     let routes = tenant::add(Routes::default(), parts);
     let routes = billing::add(routes, parts);
+    let routes = conversation::add(routes, parts);
     admin::add(routes, parts)
 }

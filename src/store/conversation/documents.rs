@@ -95,7 +95,8 @@ impl Documents<'_, Tx> {
             create_time: now,
             update_time: now,
         };
-        let insert = self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
+        let insert =
+            self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
         match insert.map_err(Error::from) {
             Err(Error::Exists { .. }) => return Err(Error::Exists { what: "a document with this id" }),
             done => done?,

@@ -72,13 +72,9 @@ impl Products<'_, Tx> {
     /// `Exists` when the id or the SKU is taken.
     pub async fn insert(&self, id: ProductId, text: ProductText) -> Result<Product> {
         let now = self.0.env().now();
-        let row = Product {
-            version: 1,
-            create_time: now,
-            update_time: now,
-            ..self.row(id, text)
-        };
-        let insert = self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
+        let row = Product { version: 1, create_time: now, update_time: now, ..self.row(id, text) };
+        let insert =
+            self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
         taken(insert.map_err(Error::from))?;
         self.0.passages().index_product(&row).await?;
         Ok(row)
@@ -86,11 +82,8 @@ impl Products<'_, Tx> {
 
     /// Puts `text` in the place of `seen`, unless someone else changed it first.
     pub async fn change(&self, seen: &Product, text: ProductText) -> Result<Product> {
-        let row = Product {
-            version: seen.version + 1,
-            create_time: seen.create_time,
-            ..self.row(seen.id, text)
-        };
+        let row =
+            Product { version: seen.version + 1, create_time: seen.create_time, ..self.row(seen.id, text) };
         let update = self.0.update::<Entity>().set(row.clone().into_active_model().reset_all());
         let guarded = update.filter(Column::Id.eq(seen.id)).filter(Column::Version.eq(seen.version));
         if taken(guarded.exec(self.0.conn()).await.map_err(Error::from))?.rows_affected == 0 {

@@ -1,0 +1,33 @@
+//! Channels, customers, conversations, messages; and the webhooks that bring them.
+
+mod channel;
+mod customer;
+mod ingress;
+mod message;
+pub mod precondition;
+mod take;
+mod thread;
+
+use tonic::service::Routes;
+
+pub use ingress::{Ingress, Received};
+
+use super::Parts;
+use crate::wire::conversation::v1::{
+    channel_service_server::ChannelServiceServer, conversation_service_server::ConversationServiceServer,
+    customer_service_server::CustomerServiceServer, message_service_server::MessageServiceServer,
+};
+
+/// Adds the services of this area.
+pub fn add(routes: Routes, parts: &Parts) -> Routes {
+    let Parts { store, keys, http, .. } = parts;
+    routes
+        .add_service(ChannelServiceServer::new(channel::Channels::new(
+            store.clone(),
+            keys.clone(),
+            http.clone(),
+        )))
+        .add_service(CustomerServiceServer::new(customer::Customers::new(store.clone())))
+        .add_service(ConversationServiceServer::new(thread::Conversations::new(store.clone())))
+        .add_service(MessageServiceServer::new(message::Messages::new(store.clone())))
+}
