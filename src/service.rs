@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod billing;
+pub mod conversation;
 pub mod tenant;
 
 use chrono::{DateTime, Utc};
@@ -24,5 +25,6 @@ pub struct Parts {
 pub fn routes(parts: &Parts) -> Routes {
     let routes = tenant::add(Routes::default(), parts);
     let routes = billing::add(routes, parts);
+    let routes = conversation::add(routes, parts);
     admin::add(routes, parts)
 }

@@ -37,13 +37,19 @@ pub fn check(situation: &Situation) -> Result<(), Rejected> {
         return Err(Rejected::because("CHANNEL_DISABLED", "the channel is switched off"));
     }
     if channel_health == Health::Broken {
-        return Err(Rejected::because("CHANNEL_BROKEN", "the messenger refuses the channel; repair and test it"));
+        return Err(Rejected::because(
+            "CHANNEL_BROKEN",
+            "the messenger refuses the channel; repair and test it",
+        ));
     }
     if customer_blocked {
         return Err(Rejected::because("CUSTOMER_BLOCKED", "the customer is blocked"));
     }
     if !customer_reachable {
-        return Err(Rejected::because("CUSTOMER_UNREACHABLE", "the customer has blocked this channel's account"));
+        return Err(Rejected::because(
+            "CUSTOMER_UNREACHABLE",
+            "the customer has blocked this channel's account",
+        ));
     }
     check_sendable(situation.state)?;
     window::check(channel::window(situation.channel), situation.last_inbound, situation.now)

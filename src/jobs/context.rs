@@ -3,12 +3,27 @@
 use tokio_util::sync::CancellationToken;
 
 use super::effect::Effect;
-use crate::{auth::TenantScope, env::Env, id::JobId, store::Store};
+use crate::{
+    ai::{Ai, Switches},
+    auth::{TenantScope, seal::Keyring},
+    channels::Http,
+    env::Env,
+    id::JobId,
+    store::Store,
+};
 
 /// What all jobs share; made once, in `app`.
 #[derive(Clone)]
 pub struct Parts {
     pub store: Store,
+    /// Opens the secrets of channels.
+    pub keys: Keyring,
+    /// Calls messengers.
+    pub http: Http,
+    /// Drafts replies.
+    pub ai: Ai,
+    /// The platform's own, above every tenant's settings.
+    pub switches: Switches,
 }
 
 /// The world of one run.
@@ -23,6 +38,10 @@ pub struct Context {
     /// Failures after which the job is dead.
     pub max_tries: i16,
     pub store: Store,
+    pub keys: Keyring,
+    pub http: Http,
+    pub ai: Ai,
+    pub switches: Switches,
     pub env: Env,
     /// Fires when the run should end early: cancelled, lease lost, shutting down.
     pub cancelled: CancellationToken,

@@ -173,6 +173,10 @@ impl Worker {
             tries: started.tries,
             max_tries: started.max_tries,
             store: store.clone(),
+            keys: self.parts.keys.clone(),
+            http: self.parts.http.clone(),
+            ai: self.parts.ai.clone(),
+            switches: self.parts.switches,
             env: store.env().clone(),
             cancelled: slot.cancelled.clone(),
         };

@@ -39,7 +39,8 @@ impl<C: ConnectionTrait> Settings<'_, C> {
         let Some(row) = row else {
             return Ok(DecisionSettings { policy: Policy::default(), version: 1, update_time: None });
         };
-        let intents = |list: serde_json::Value| serde_json::from_value::<Vec<Intent>>(list).map_err(Error::internal);
+        let intents =
+            |list: serde_json::Value| serde_json::from_value::<Vec<Intent>>(list).map_err(Error::internal);
         Ok(DecisionSettings {
             policy: Policy {
                 engine_on: true,

@@ -132,7 +132,8 @@ impl Passages<'_, Tx> {
             .zip(0..)
             .map(|(text, position)| self.row(Some(document.id), None, position, text))
             .collect();
-        let tags: Vec<&str> = document.tags.as_array().into_iter().flatten().filter_map(|t| t.as_str()).collect();
+        let tags: Vec<&str> =
+            document.tags.as_array().into_iter().flatten().filter_map(|t| t.as_str()).collect();
         let about = format!("{} {} {}", document.title, document.category, tags.join(" "));
         self.write(&rows, &about, false).await
     }

@@ -5,7 +5,9 @@ use sea_orm::{
 use serde::Serialize;
 use serde_json::Value as Json;
 
-pub use crate::store::entity::{suggestion::Model as Suggestion, suggestion_action::Model as SuggestionAction};
+pub use crate::store::entity::{
+    suggestion::Model as Suggestion, suggestion_action::Model as SuggestionAction,
+};
 use crate::{
     auth::Actor,
     domain::{
