@@ -81,20 +81,6 @@ impl Documents<'_, Tx> {
     /// # Errors
     /// `Exists` when the id is taken.
     pub async fn insert(&self, id: DocumentId, text: DocumentText) -> Result<Document> {
-        let now = self.0.env().now();
-        let row = Document {
-            tenant_id: self.0.tenant(),
-            id,
-            title: text.title,
-            content: text.content,
-            document_type: text.document_type,
-            category: text.category,
-            tags: text.tags.into(),
-            active: text.active,
-            version: 1,
-            create_time: now,
-            update_time: now,
-        };
         let row = self.preview(id, text);
         let insert =
             self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;

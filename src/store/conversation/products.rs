@@ -71,8 +71,6 @@ impl Products<'_, Tx> {
     /// # Errors
     /// `Exists` when the id or the SKU is taken.
     pub async fn insert(&self, id: ProductId, text: ProductText) -> Result<Product> {
-        let now = self.0.env().now();
-        let row = Product { version: 1, create_time: now, update_time: now, ..self.row(id, text) };
         let row = self.preview(id, text);
         let insert =
             self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
@@ -83,8 +81,6 @@ impl Products<'_, Tx> {
 
     /// Puts `text` in the place of `seen`, unless someone else changed it first.
     pub async fn change(&self, seen: &Product, text: ProductText) -> Result<Product> {
-        let row =
-            Product { version: seen.version + 1, create_time: seen.create_time, ..self.row(seen.id, text) };
         let row = Product {
             version: seen.version + 1,
             create_time: seen.create_time,
