@@ -2,6 +2,7 @@
 
 mod cli;
 mod demo;
+mod document;
 mod server;
 
 use std::process::ExitCode;

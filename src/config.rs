@@ -88,6 +88,15 @@ impl Roles {
     pub const ALL: Self = Self { api: true, worker: true, relay: true };
 }
 
+impl std::str::FromStr for Roles {
+    type Err = String;
+
+    /// `all`, or some of `api`, `worker`, `relay`, separated by commas.
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse::roles(text)
+    }
+}
+
 /// PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {

@@ -54,6 +54,7 @@
 
 pub mod access;
 pub mod ai;
+pub mod app;
 pub mod auth;
 pub mod channels;
 pub mod config;

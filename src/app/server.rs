@@ -12,10 +12,10 @@ use tower::{Layer, util::BoxCloneSyncService};
 
 use crate::{
     access,
-    ai::Ai,
+    ai::{Ai, OpenAi, Switches},
     auth::{password::Passwords, seal::Keyring},
     channels::Http,
-    config::{Config, OwnerPassword},
+    config::Config,
     edge::{self, Edge, Grpc, Plain, Webhooks, listener, transcode::Transcoder},
     env::Env,
     events::{self, Hub},
@@ -30,7 +30,8 @@ pub struct App {
     parts: service::Parts,
     config: Arc<Config>,
     pool: DescriptorPool,
-    policies: Arc<access::Policies>,
+    access: access::Access,
+    ai: Ai,
     redis: Option<redis::Client>,
 }
 
@@ -82,9 +83,7 @@ impl App {
         };
         let hub = redis.clone().map_or_else(Hub::local, |redis| Hub::redis(redis, String::new()));
         let pool = DescriptorPool::decode(wire::DESCRIPTORS).context("the contract does not decode")?;
-        let policies = access::Policies::read(&pool).map_err(|problems| anyhow!("{}", problems.join("\n")))?;
         let http = Http::new(config.allow_private_targets, std::time::Duration::from_secs(20));
-        let ai = Ai::new(config.model.as_ref());
         let parts = service::Parts {
             started: env.now(),
             store,
@@ -92,11 +91,10 @@ impl App {
             passwords,
             keys: Keyring::new(&keys.master),
             http,
-            ai,
-            debounce: config.debounce,
-            public_url: config.public_url.clone().into(),
         };
-        Ok(Self { parts, config: Arc::new(config), pool, policies: Arc::new(policies), redis })
+        let access = access::Access::new(&pool, parts.store.clone(), &config, commands(redis.as_ref()).await?)
+            .map_err(|problems| anyhow!("{}", problems.join("\n")))?;
+        Ok(Self { parts, ai: ai(&config)?, config: Arc::new(config), pool, access, redis })
     }
 
     pub fn store(&self) -> &Store {
@@ -104,7 +102,7 @@ impl App {
     }
 
     pub fn policies(&self) -> &access::Policies {
-        &self.policies
+        self.access.policies()
     }
 
     /// The gRPC stack that every wire ends in: deadlines, access, services.
@@ -121,15 +119,7 @@ impl App {
             .add_service(reflection.build_v1()?)
             .add_service(older.build_v1alpha()?)
             .prepare();
-        let access = access::Access::new(
-            self.policies.clone(),
-            &self.pool,
-            self.parts.store.clone(),
-            &self.config,
-            self.redis.clone(),
-        )
-        .map_err(|problems| anyhow!("{}", problems.join("\n")))?;
-        let guarded = access.layer(routes);
+        let guarded = self.access.layer(routes);
         let streams = self.pool.services().flat_map(|service| {
             let streams = service.methods().filter(prost_reflect::MethodDescriptor::is_server_streaming);
             streams.map(|method| format!("/{}/{}", service.full_name(), method.name())).collect::<Vec<_>>()
@@ -155,13 +145,33 @@ impl App {
                 events::sequence(self.parts.store.clone(), self.parts.hub.clone(), shutdown.clone());
             vital(&tasks, &shutdown, &broken, "sequencer", sequencer);
         }
-        let engine = jobs::Engine::start(&self.parts, &self.config, self.redis.clone(), shutdown.clone()).await?;
-        vital(&tasks, &shutdown, &broken, "jobs", engine);
+        if roles.relay || roles.worker {
+            let engine = self.engine(&shutdown).await?;
+            vital(&tasks, &shutdown, &broken, "jobs", engine.drained());
+        }
         let edge = self.edge(&shutdown, metrics)?.service();
         let settings = listener::Settings { tls: self.tls()?, drain: self.config.drain };
         let edge = tokio::spawn(listener::serve(listener, edge, settings, shutdown.clone()));
         tasks.close();
         Ok(Running { app: self, address, shutdown, tasks, edge, broken })
+    }
+
+    async fn engine(&self, shutdown: &CancellationToken) -> anyhow::Result<jobs::EngineHandle> {
+        let settings = jobs::EngineSettings {
+            relay: self.config.roles.relay,
+            work: self.config.roles.worker,
+            redis: self.redis.clone(),
+            drain: self.config.drain,
+            ..jobs::EngineSettings::default()
+        };
+        let parts = jobs::Parts {
+            store: self.parts.store.clone(),
+            keys: self.parts.keys.clone(),
+            http: self.parts.http.clone(),
+            ai: self.ai.clone(),
+            switches: Switches::default(),
+        };
+        Ok(jobs::Engine::start(settings, parts, registry(), shutdown.clone()).await?)
     }
 
     fn edge(
@@ -187,7 +197,8 @@ impl App {
             metrics,
             openapi: openapi(&self.config.public_url)?.to_string().into(),
         };
-        let webhooks = Webhooks::new(self.parts.clone(), self.config.max_request_bytes);
+        let ingress = service::conversation::Ingress::new(self.parts.store.clone(), self.parts.keys.clone());
+        let webhooks = Webhooks::new(ingress, self.access.clone());
         let grpc = self.grpc(shutdown.clone())?;
         let env = self.parts.store.env().clone();
         Ok(Edge::new(grpc, rest, webhooks, plain, cors, self.config.max_in_flight, env))
@@ -246,18 +257,41 @@ const FORWARDED: [&str; 10] = [
     "traceparent",
 ];
 
-/// The OpenAPI document: the contract with what its policies say.
+/// The OpenAPI document of a server at `url`.
 pub(super) fn openapi(url: &str) -> anyhow::Result<serde_json::Value> {
-    let pool = DescriptorPool::decode(wire::DESCRIPTORS)?;
-    let policies = access::Policies::read(&pool).map_err(|problems| anyhow!("{}", problems.join("\n")))?;
-    let info = edge::openapi::Info {
-        title: "Switchboard".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        description: "One inbox for every messenger, one contract, one port.".to_owned(),
-        servers: vec![url.to_owned()],
+    let pool = DescriptorPool::decode(wire::DESCRIPTORS).context("the contract does not decode")?;
+    super::document::openapi(&pool, url)
+}
+
+/// Every kind of job.
+fn registry() -> jobs::Registry {
+    jobs::Registry::default()
+        .with::<jobs::send_message::SendMessage>()
+        .with::<jobs::draft_reply::DraftReply>()
+        .with::<jobs::draft_reply::RedraftReply>()
+}
+
+/// One connection for commands; it reconnects by itself.
+async fn commands(redis: Option<&redis::Client>) -> anyhow::Result<Option<redis::aio::ConnectionManager>> {
+    let Some(client) = redis else { return Ok(None) };
+    Ok(Some(client.get_connection_manager().await.context("Redis does not answer")?))
+}
+
+/// The drafter that the settings name.
+fn ai(config: &Config) -> anyhow::Result<Ai> {
+    let Some(model) = &config.model else { return Ok(Ai::Offline) };
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build()?;
+    let settings = crate::ai::Settings {
+        base_url: model.base_url.clone(),
+        api_key: model.api_key.clone(),
+        model: model.name.clone(),
+        timeout: std::time::Duration::from_secs(60),
+        input_token_nanos: 0,
+        output_token_nanos: 0,
     };
-    edge::openapi::document(&pool, &info, &|method| policies.extras(method))
-        .map_err(|problems| anyhow!("{}", lines(&problems)))
+    Ok(Ai::OpenAi(Arc::new(OpenAi::new(client, settings))))
 }
 
 /// The place in the log, as the `id:` of a server-sent event: what a browser resumes from.
@@ -293,11 +327,14 @@ async fn open_store(config: &Config, env: &Env) -> anyhow::Result<Store> {
 
 async fn ensure_owner(store: &Store, passwords: &Passwords, config: &Config) -> anyhow::Result<()> {
     let Some(owner) = &config.owner else { return Ok(()) };
-    let hash = match &owner.password {
-        OwnerPassword::Plain(password) => service::admin::OwnerPassword::Plain(password.clone()),
-        OwnerPassword::Hash(hash) => service::admin::OwnerPassword::Hash(hash.clone()),
-    };
-    service::admin::ensure_owner(store, passwords, &owner.email, hash).await?;
+    let password = owner.password.expose_secret();
+    let ensured = service::admin::ensure_owner(store, passwords, &owner.email, password).await;
+    match ensured.map_err(|error| anyhow!("SWITCHBOARD_OWNER_EMAIL: {error}"))? {
+        service::admin::Ensured::OtherOwner => {
+            tracing::warn!("the platform has another owner already; SWITCHBOARD_OWNER_EMAIL changes nothing");
+        }
+        ensured => tracing::debug!(?ensured, "platform owner"),
+    }
     Ok(())
 }
 

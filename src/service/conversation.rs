@@ -11,6 +11,7 @@ mod knowledge;
 mod message;
 mod policy;
 pub mod precondition;
+mod shared;
 mod suggestion;
 mod take;
 mod thread;

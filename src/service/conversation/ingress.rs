@@ -20,7 +20,7 @@ use super::take::Taking;
 use crate::{
     auth::{TenantScope, seal::Keyring},
     channels::{Account, Channel as _, RawRequest},
-    domain::{conversation::ChannelKind, signature::SignatureError},
+    domain::{conversation::ChannelKind, inbound::Fact, signature::SignatureError},
     error::{Error, Result},
     id::ChannelId,
     store::{Store, conversation::Channel},
@@ -29,7 +29,7 @@ use crate::{
 /// Takes in webhooks.
 #[derive(Clone)]
 pub struct Ingress {
-    store: Store,
+    pub(super) store: Store,
     keys: Keyring,
 }
 
@@ -57,18 +57,34 @@ impl Ingress {
     /// stored and must come again. In all of these nothing is written.
     pub async fn receive(&self, kind: ChannelKind, channel: &str, request: &RawRequest) -> Result<Received> {
         let (channel, account) = self.channel(kind, channel).await?;
+        let facts = self.proven(&account, kind, request)?;
+        self.keep(&channel, &account, request, &facts).await
+    }
+
+    /// What a request says, once its signature is checked.
+    pub(super) fn proven(&self, account: &Account, kind: ChannelKind, request: &RawRequest) -> Result<Vec<Fact>> {
         let now = self.store.env().now();
         account.verify(request, now).map_err(|error| refused(kind, error))?;
-        let facts = account.parse(&request.body).map_err(|problem| Error::invalid("body", problem))?;
+        account.parse(&request.body).map_err(|problem| Error::invalid("body", problem))
+    }
 
+    /// Stores facts of a proven request.
+    pub(super) async fn keep(
+        &self,
+        channel: &Channel,
+        account: &Account,
+        request: &RawRequest,
+        facts: &[Fact],
+    ) -> Result<Received> {
+        let kind = channel.kind;
         let scope = TenantScope::of_channel(channel.tenant_id);
-        let taking = Taking { channel: &channel, account: &account, body: &request.body };
+        let taking = Taking { channel, account, body: &request.body };
         let stored = self
             .store
             .of(scope)
             .transaction(async |db| {
                 let mut new = 0;
-                for fact in &facts {
+                for fact in facts {
                     new += usize::from(taking.take(db, fact).await?);
                 }
                 Ok(new)
@@ -84,7 +100,7 @@ impl Ingress {
         let duplicates = facts.len() - new;
         count(kind, "new", new);
         count(kind, "duplicate", duplicates);
-        Ok(Received { new, duplicates, receipt: account.receipt(&facts) })
+        Ok(Received { new, duplicates, receipt: account.receipt(facts) })
     }
 
     /// Answers the question whether the address is ours: the plain text to answer with.
@@ -101,10 +117,14 @@ impl Ingress {
         let id: ChannelId = id.parse().map_err(|_| missing())?;
         let channel = self.store.system().channel(id).await?.filter(|channel| channel.kind == kind);
         let channel = channel.ok_or_else(missing)?;
-        let db = self.store.of(TenantScope::of_channel(channel.tenant_id));
-        let secrets = db.channels().open_secrets(&self.keys, &channel).await?;
-        let account = Account::open(kind, channel.config.clone(), secrets).map_err(Error::internal)?;
+        let account = self.account(&channel).await?;
         Ok((channel, account))
+    }
+
+    pub(super) async fn account(&self, channel: &Channel) -> Result<Account> {
+        let db = self.store.of(TenantScope::of_channel(channel.tenant_id));
+        let secrets = db.channels().open_secrets(&self.keys, channel).await?;
+        Account::open(channel.kind, channel.config.clone(), secrets).map_err(Error::internal)
     }
 }
 

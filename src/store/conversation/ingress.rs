@@ -6,6 +6,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::Channel;
 use crate::{
+    domain::conversation::ChannelKind,
     error::Result,
     id::ChannelId,
     store::{
@@ -20,6 +21,16 @@ impl SystemDb {
     pub async fn channel(&self, id: ChannelId) -> Result<Option<Channel>> {
         let found = Entity::find()
             .filter(Column::Id.eq(id))
+            .filter(Column::Enabled.eq(true))
+            .filter(Column::DeleteTime.is_null());
+        Ok(found.one(self.conn()).await?)
+    }
+
+    /// The channel of an account at a messenger, such as a WhatsApp phone number id, if it is on.
+    pub async fn channel_of(&self, kind: ChannelKind, account: &str) -> Result<Option<Channel>> {
+        let found = Entity::find()
+            .filter(Column::Kind.eq(kind))
+            .filter(Column::Account.eq(account))
             .filter(Column::Enabled.eq(true))
             .filter(Column::DeleteTime.is_null());
         Ok(found.one(self.conn()).await?)

@@ -67,6 +67,20 @@ impl TestApp {
         rpc::call(self.grpc(), method, token, request).await
     }
 
+    /// As `call` by somebody, expecting success.
+    pub async fn ok(&self, method: &str, person: &Person, request: Value) -> Value {
+        let answer = self.call(method, Some(&person.token), request).await;
+        answer.unwrap_or_else(|refusal| panic!("{method}: {refusal:?}"))
+    }
+
+    /// As `call` by somebody, expecting a refusal.
+    pub async fn refused(&self, method: &str, person: &Person, request: Value) -> Refusal {
+        match self.call(method, Some(&person.token), request).await {
+            Ok(answer) => panic!("{method} was not refused: {answer}"),
+            Err(refusal) => refusal,
+        }
+    }
+
     /// Whether anyone may call the path.
     pub fn is_public(&self, path: &str) -> bool {
         self.app.policies().of(path).is_some_and(|policy| policy.audience == Audience::Public)
