@@ -23,7 +23,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let pool = DescriptorPool::decode(serve::DESCRIPTORS)?;
-    let transcoder = Transcoder::new(&pool, widgets::options()).map_err(|problems| anyhow!("{problems:?}"))?;
+    let transcoder =
+        Transcoder::new(&pool, widgets::options()).map_err(|problems| anyhow!("{problems:?}"))?;
     let listener = TcpListener::bind(Arguments::parse().listen).await?;
     println!("listening on {}", listener.local_addr()?);
     serve::serve(listener, transcoder, widgets::routes()).await?;

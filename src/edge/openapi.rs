@@ -69,7 +69,8 @@ pub fn document(
         }
         let count = counts.entry(route.method.full_name().to_owned()).or_default();
         *count += 1;
-        let operation = Operation { route: &route, parameters: &parameters, binding: *count, comments: &comments };
+        let operation =
+            Operation { route: &route, parameters: &parameters, binding: *count, comments: &comments };
         let operation = operation.json(&mut schemas, &extra(&route.method));
         let item = paths.entry(path).or_insert_with(|| json!({}));
         item[verb] = operation;

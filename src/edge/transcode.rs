@@ -127,7 +127,12 @@ impl<C: Codec> Transcoder<C> {
         Self::build(pool, plan, options, codec)
     }
 
-    fn build(pool: DescriptorPool, plan: Arc<Plan>, options: Options, codec: C) -> Result<Self, Vec<Problem>> {
+    fn build(
+        pool: DescriptorPool,
+        plan: Arc<Plan>,
+        options: Options,
+        codec: C,
+    ) -> Result<Self, Vec<Problem>> {
         let (routes, router) = route::read(&pool, &options.reserved_paths)?;
         Ok(Self(Arc::new(Inner { options, pool, plan, codec, routes, router })))
     }
@@ -203,7 +208,8 @@ impl<C: Codec> Transcoder<C> {
     fn find<'r>(&self, parts: &'r http::request::Parts) -> Result<(usize, Vec<&'r str>), Failure> {
         let domain = &self.0.options.error_domain;
         let path = parts.uri.path();
-        percent::decode(path).map_err(|problem| Failure::malformed(domain, format!("the path holds {problem}")))?;
+        percent::decode(path)
+            .map_err(|problem| Failure::malformed(domain, format!("the path holds {problem}")))?;
         let head = parts.method == Method::HEAD;
         let method = if head { &Method::GET } else { &parts.method };
         match self.0.router.find(method, path) {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use prost_reflect::{
-    DescriptorPool, EnumDescriptor, EnumValueDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor,
-    ServiceDescriptor,
+    DescriptorPool, EnumDescriptor, EnumValueDescriptor, FieldDescriptor, MessageDescriptor,
+    MethodDescriptor, ServiceDescriptor,
 };
 
 /// Leading comments (or trailing ones, where there is no leading one), by file and path.
@@ -57,5 +57,10 @@ impl Comments {
 
 /// Takes the space after each `//` away.
 fn clean(text: &str) -> String {
-    text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect::<Vec<_>>().join("\n").trim().to_owned()
+    text.lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim()
+        .to_owned()
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::MethodExtras;
 use super::comments::Comments;
-use super::schema::{Schemas, describe};
 use super::path::Parameter;
+use super::schema::{Schemas, describe};
 use crate::edge::transcode::{BodyRule, Route, is_message};
 
 /// Query parameters reach this deep into messages.
@@ -29,7 +29,8 @@ impl Operation<'_> {
         let comment = self.comments.method(method);
         let mut operation = Map::new();
         let number = if self.binding > 1 { format!("_{}", self.binding) } else { String::new() };
-        operation.insert("operationId".into(), format!("{}_{}{number}", service.name(), method.name()).into());
+        operation
+            .insert("operationId".into(), format!("{}_{}{number}", service.name(), method.name()).into());
         operation.insert("tags".into(), json!([service.name()]));
         if let Some(sentence) = first_sentence(&comment) {
             operation.insert("summary".into(), sentence.into());
@@ -39,7 +40,8 @@ impl Operation<'_> {
         describe(&mut operation, &text);
         let mut parameters = self.path_parameters(schemas);
         if self.route.body != BodyRule::Whole {
-            let names: Vec<_> = self.route.template.variables.iter().map(|variable| variable.field.join(".")).collect();
+            let names: Vec<_> =
+                self.route.template.variables.iter().map(|variable| variable.field.join(".")).collect();
             self.query_parameters(schemas, &method.input(), &mut Vec::new(), &names, &mut parameters);
         }
         if !parameters.is_empty() {
@@ -52,7 +54,8 @@ impl Operation<'_> {
         if method.is_server_streaming() {
             operation.insert("x-stream".into(), true.into());
         }
-        if method.options().get_field_by_name("deprecated").is_some_and(|value| value.as_bool() == Some(true)) {
+        if method.options().get_field_by_name("deprecated").is_some_and(|value| value.as_bool() == Some(true))
+        {
             operation.insert("deprecated".into(), true.into());
         }
         let security: Vec<Value> = extras.security.iter().map(|scheme| json!({scheme: []})).collect();
@@ -95,7 +98,8 @@ impl Operation<'_> {
         for field in message.fields() {
             let is_body = prefix.is_empty() && self.route.body == BodyRule::Field(field.clone());
             prefix.push(field.clone());
-            let path = |name: fn(&FieldDescriptor) -> &str| prefix.iter().map(name).collect::<Vec<_>>().join(".");
+            let path =
+                |name: fn(&FieldDescriptor) -> &str| prefix.iter().map(name).collect::<Vec<_>>().join(".");
             let is_taken = taken.contains(&path(FieldDescriptor::name));
             let name = path(FieldDescriptor::json_name);
             if !is_body && !is_taken && !field.is_map() {
@@ -112,7 +116,13 @@ impl Operation<'_> {
         }
     }
 
-    fn query_parameter(&self, schemas: &mut Schemas<'_>, field: &FieldDescriptor, name: &str, top: bool) -> Value {
+    fn query_parameter(
+        &self,
+        schemas: &mut Schemas<'_>,
+        field: &FieldDescriptor,
+        name: &str,
+        top: bool,
+    ) -> Value {
         let mut parameter = Map::new();
         parameter.insert("name".into(), name.into());
         parameter.insert("in".into(), "query".into());
@@ -132,12 +142,15 @@ impl Operation<'_> {
         let input = self.route.method.input();
         let schema = match &self.route.body {
             BodyRule::None => return None,
-            BodyRule::Field(field) if is_message(&field.kind(), "google.api.HttpBody") => return Some(any_bytes()),
+            BodyRule::Field(field) if is_message(&field.kind(), "google.api.HttpBody") => {
+                return Some(any_bytes());
+            }
             BodyRule::Field(field) => schemas.field(field),
             BodyRule::Whole if input.full_name() == "google.api.HttpBody" => return Some(any_bytes()),
             BodyRule::Whole if self.route.variables.is_empty() => schemas.message(&input),
             BodyRule::Whole => {
-                let bound: Vec<_> = self.route.variables.iter().filter(|path| path.len() == 1).flatten().collect();
+                let bound: Vec<_> =
+                    self.route.variables.iter().filter(|path| path.len() == 1).flatten().collect();
                 schemas.object(&input, &|field| !bound.contains(&field))
             }
         };
@@ -176,7 +189,8 @@ impl Operation<'_> {
         for (code, text) in &extras.errors {
             errors.entry(*code).or_default().push(text);
         }
-        let error = |text: &str| json!({"description": text, "content": {"application/json": {"schema": status}}});
+        let error =
+            |text: &str| json!({"description": text, "content": {"application/json": {"schema": status}}});
         for (code, texts) in errors {
             responses.insert(code.to_string(), error(&texts.join("\n\n")));
         }
@@ -200,7 +214,8 @@ fn any_bytes() -> Value {
 /// Well-known types that a query parameter can hold.
 fn is_text(message: &MessageDescriptor) -> bool {
     message.full_name().strip_prefix("google.protobuf.").is_some_and(|name| {
-        matches!(name, "Timestamp" | "Duration" | "FieldMask") || (name.ends_with("Value") && !matches!(name, "Value" | "ListValue"))
+        matches!(name, "Timestamp" | "Duration" | "FieldMask")
+            || (name.ends_with("Value") && !matches!(name, "Value" | "ListValue"))
     })
 }
 

@@ -48,7 +48,9 @@ fn expand(route: &Route) -> (String, Vec<Parameter>) {
         let previous = at.checked_sub(1).map(|at| &route.template.segments[at]);
         let name = match (variable.map(|index| &route.template.variables[index]), previous) {
             (Some(variable), _) if !variable.is_multi_segment() => variable.field.join("."),
-            (Some(variable), Some(Segment::Literal(collection))) if at > variable.start => singular(collection),
+            (Some(variable), Some(Segment::Literal(collection))) if at > variable.start => {
+                singular(collection)
+            }
             (Some(variable), _) => variable.field.join("."),
             (None, _) => format!("segment{at}"),
         };
@@ -84,4 +86,3 @@ fn singular(collection: &str) -> String {
         None => collection.strip_suffix('s').unwrap_or(collection).to_owned(),
     }
 }
-

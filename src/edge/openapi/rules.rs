@@ -34,7 +34,8 @@ pub(super) fn apply(rules: &DynamicMessage, schema: &mut Map<String, Value>) {
     }
     let cel = rules.get_field_by_name("cel");
     let messages = cel.iter().filter_map(|value| value.as_list()).flatten().filter_map(Proto::as_message);
-    for message in messages.filter_map(|rule| rule.get_field_by_name("message")?.as_str().map(str::to_owned)) {
+    for message in messages.filter_map(|rule| rule.get_field_by_name("message")?.as_str().map(str::to_owned))
+    {
         let described = schema.get("description").and_then(Value::as_str).unwrap_or_default();
         let text = format!("{described}\n\nRule: {message}").trim().to_owned();
         schema.insert("description".into(), text.into());
@@ -73,7 +74,8 @@ fn text(rules: &DynamicMessage, schema: &mut Map<String, Value>) {
 
 /// Bounds. On 64-bit integers, which are strings in JSON, and on times they are `x-` members: JSON Schema has no such keyword.
 fn number(kind: &str, rules: &DynamicMessage, schema: &mut Map<String, Value>) {
-    let is_number = !kind.ends_with("64") && !matches!(kind, "duration" | "timestamp" | "any" | "field_mask" | "bool");
+    let is_number =
+        !kind.ends_with("64") && !matches!(kind, "duration" | "timestamp" | "any" | "field_mask" | "bool");
     for (field, value) in rules.fields() {
         let keyword = match field.name() {
             "gt" => "exclusiveMinimum",

@@ -40,7 +40,11 @@ impl<'c> Schemas<'c> {
     }
 
     /// The object of those fields of a message that `keep` picks.
-    pub(super) fn object(&mut self, message: &MessageDescriptor, keep: &dyn Fn(&FieldDescriptor) -> bool) -> Value {
+    pub(super) fn object(
+        &mut self,
+        message: &MessageDescriptor,
+        keep: &dyn Fn(&FieldDescriptor) -> bool,
+    ) -> Value {
         let mut properties = Map::new();
         let mut required = Vec::new();
         for field in message.fields().filter(|field| keep(field)) {
@@ -111,7 +115,8 @@ impl<'c> Schemas<'c> {
                 }
             }
             let names: Vec<_> = values.iter().map(|value| value.name().to_owned()).collect();
-            let mut schema = Map::from_iter([("type".to_owned(), json!("string")), ("enum".to_owned(), json!(names))]);
+            let mut schema =
+                Map::from_iter([("type".to_owned(), json!("string")), ("enum".to_owned(), json!(names))]);
             describe(&mut schema, text.trim());
             self.done.insert(name.clone(), schema.into());
         }
@@ -136,7 +141,9 @@ fn known(name: &str) -> Option<Value> {
     }
     Some(match name.strip_prefix("google.protobuf.")? {
         "Timestamp" => json!({"type": "string", "format": "date-time"}),
-        "Duration" => json!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]{1,9})?s$", "examples": ["1.5s"]}),
+        "Duration" => {
+            json!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]{1,9})?s$", "examples": ["1.5s"]})
+        }
         "FieldMask" => json!({"type": "string", "examples": ["displayName,settings.color"]}),
         "Struct" => json!({"type": "object", "additionalProperties": true}),
         "Value" => json!({}),

@@ -43,8 +43,8 @@ impl<C: Codec> Exchange<'_, C> {
         let form = self.form()?;
         let timeout = headers::deadline(&self.parts.headers).map_err(malformed)?;
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        let mut metadata =
-            headers::metadata(&self.parts.headers, &self.inner.options.forwarded_headers).map_err(malformed)?;
+        let mut metadata = headers::metadata(&self.parts.headers, &self.inner.options.forwarded_headers)
+            .map_err(malformed)?;
         if let Some(timeout) = timeout {
             metadata.insert("grpc-timeout", headers::timeout_value(timeout));
         }
@@ -61,9 +61,9 @@ impl<C: Codec> Exchange<'_, C> {
         };
         match deadline {
             None => work.await,
-            Some(deadline) => {
-                tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| Err(failure::deadline_exceeded().into()))
-            }
+            Some(deadline) => tokio::time::timeout_at(deadline, work)
+                .await
+                .unwrap_or_else(|_| Err(failure::deadline_exceeded().into())),
         }
     }
 
@@ -172,7 +172,8 @@ impl<C: Codec> Exchange<'_, C> {
 
     async fn unary(&self, initial: HeaderMap, mut messages: Messages) -> Result<Response<Body>, Failure> {
         let (inner, route) = (self.inner, self.route());
-        let message = messages.next().await?.ok_or_else(|| Status::internal("the call answered without a message"))?;
+        let message =
+            messages.next().await?.ok_or_else(|| Status::internal("the call answered without a message"))?;
         if messages.next().await?.is_some() {
             return Err(Status::internal("the call answered with more than one message").into());
         }
@@ -196,7 +197,10 @@ impl<C: Codec> Exchange<'_, C> {
         } else {
             let mut json = Vec::with_capacity(message.len() * 2 + 32);
             let output = route.method.output();
-            inner.codec.encode(&output, route.response_body.as_ref(), &message, &mut json).map_err(undecodable)?;
+            inner
+                .codec
+                .encode(&output, route.response_body.as_ref(), &message, &mut json)
+                .map_err(undecodable)?;
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
             body::compress(json, &self.parts.headers, &mut headers)
         };

@@ -34,7 +34,12 @@ impl<'p> Binder<'p> {
     }
 
     /// Binds the variables of `route` from the raw `segments` of the path.
-    pub(super) fn path(&mut self, route: &Route, segments: &[&str], out: &mut Vec<u8>) -> Result<(), Refusal> {
+    pub(super) fn path(
+        &mut self,
+        route: &Route,
+        segments: &[&str],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
         for (variable, field) in route.template.variables.iter().zip(&route.variables) {
             let name = || variable.field.join(".");
             let captured = &segments[variable.start..variable.end.unwrap_or(segments.len())];
@@ -46,7 +51,8 @@ impl<'p> Binder<'p> {
             let text = text.map_err(|problem| Refusal { field: name(), problem: problem.into() })?;
             let numbers: Vec<u32> = field.iter().map(prost_reflect::FieldDescriptor::number).collect();
             let indexes = self.indexes(&numbers);
-            self.write(&indexes, &text, out).map_err(|problem| Refusal { field: name(), problem: problem.into() })?;
+            self.write(&indexes, &text, out)
+                .map_err(|problem| Refusal { field: name(), problem: problem.into() })?;
             self.bound.insert(indexes, Source::Path);
         }
         Ok(())
@@ -68,7 +74,13 @@ impl<'p> Binder<'p> {
         Ok(())
     }
 
-    fn parameter(&mut self, route: &Route, name: &str, text: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    fn parameter(
+        &mut self,
+        route: &Route,
+        name: &str,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), &'static str> {
         let indexes = self.resolve(name)?;
         let first = &self.message.fields[indexes[0]];
         if matches!(&route.body, BodyRule::Field(body) if body.number() == first.number) {
@@ -116,7 +128,8 @@ impl<'p> Binder<'p> {
         let mut message = Some(self.message);
         let mut indexes = Vec::new();
         for part in name.split('.') {
-            let index = message.and_then(|message| message.names.get(part)).ok_or("there is no such parameter")?;
+            let index =
+                message.and_then(|message| message.names.get(part)).ok_or("there is no such parameter")?;
             let field = &message.expect("found in it just now").fields[*index];
             indexes.push(*index);
             message = match field.kind {
@@ -184,7 +197,9 @@ impl<'p> Binder<'p> {
                 let inner = &message.fields[0];
                 scalar::put_text(self.plan, inner.kind, inner.number, text, Origin::Url, out)?;
             }
-            shape @ (Shape::Timestamp | Shape::Duration | Shape::FieldMask) => put_known(shape, text, true, out)?,
+            shape @ (Shape::Timestamp | Shape::Duration | Shape::FieldMask) => {
+                put_known(shape, text, true, out)?;
+            }
             _ => return Err("an object cannot be a parameter"),
         }
         wire::close(out, start);

@@ -20,12 +20,18 @@ const DRAIN_BYTES: usize = 32 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Reads a body of at most `limit` bytes.
-pub(super) async fn read<B>(body: B, headers: &HeaderMap, limit: usize, domain: &str) -> Result<Bytes, Failure>
+pub(super) async fn read<B>(
+    body: B,
+    headers: &HeaderMap,
+    limit: usize,
+    domain: &str,
+) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Send,
 {
     let mut body = std::pin::pin!(body);
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let too_large = || Failure::too_large(domain, limit);
     if declared.is_some_and(|length| length > limit as u64) && headers.contains_key(header::EXPECT) {
         return Err(too_large());
@@ -64,7 +70,12 @@ async fn drain<B: Body<Data = Bytes>>(mut body: std::pin::Pin<&mut B>, read: usi
 }
 
 /// Undoes `Content-Encoding`, within the same limit.
-pub(super) fn decompress(body: Bytes, headers: &HeaderMap, limit: usize, domain: &str) -> Result<Bytes, Failure> {
+pub(super) fn decompress(
+    body: Bytes,
+    headers: &HeaderMap,
+    limit: usize,
+    domain: &str,
+) -> Result<Bytes, Failure> {
     let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase());
     match encoding.as_deref() {
         None | Some(b"identity") => Ok(body),

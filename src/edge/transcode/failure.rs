@@ -39,13 +39,24 @@ impl Failure {
     }
 
     pub(super) fn no_such_path(domain: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, Code::NotFound, "NO_SUCH_PATH", domain, "there is nothing at this path")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Code::NotFound,
+            "NO_SUCH_PATH",
+            domain,
+            "there is nothing at this path",
+        )
     }
 
     pub(super) fn wrong_method(domain: &str, allowed: &[Method]) -> Self {
         let http = StatusCode::METHOD_NOT_ALLOWED;
-        let mut failure =
-            Self::new(http, Code::Unimplemented, "METHOD_NOT_ALLOWED", domain, "this path has no such method");
+        let mut failure = Self::new(
+            http,
+            Code::Unimplemented,
+            "METHOD_NOT_ALLOWED",
+            domain,
+            "this path has no such method",
+        );
         failure.headers.insert(header::ALLOW, allow(allowed));
         failure
     }

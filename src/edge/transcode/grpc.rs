@@ -33,7 +33,8 @@ where
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    let length = u32::try_from(message.len()).map_err(|_| Status::resource_exhausted("the message is too large"))?;
+    let length =
+        u32::try_from(message.len()).map_err(|_| Status::resource_exhausted("the message is too large"))?;
     let mut framed = BytesMut::with_capacity(PREFIX + message.len());
     framed.put_u8(0);
     framed.put_u32(length);
@@ -81,7 +82,9 @@ impl Messages {
     }
 
     fn take(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some((&[flag, a, b, c, d], _)) = self.buffer.split_first_chunk::<PREFIX>() else { return Ok(None) };
+        let Some((&[flag, a, b, c, d], _)) = self.buffer.split_first_chunk::<PREFIX>() else {
+            return Ok(None);
+        };
         if flag != 0 {
             return Err(Status::internal("a compressed message nobody asked for"));
         }

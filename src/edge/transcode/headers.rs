@@ -42,8 +42,19 @@ fn is_protocol(name: &HeaderName) -> bool {
     text.starts_with("grpc-")
         || matches!(
             text,
-            "host" | "te" | "trailer" | "content-type" | "content-length" | "content-encoding" | "accept-encoding"
-                | "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" | "expect"
+            "host"
+                | "te"
+                | "trailer"
+                | "content-type"
+                | "content-length"
+                | "content-encoding"
+                | "accept-encoding"
+                | "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "transfer-encoding"
+                | "upgrade"
+                | "expect"
         )
 }
 
@@ -53,7 +64,9 @@ pub(super) fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, String> 
         headers.get(name).map(|value| value.to_str().map_err(|_| format!("{name} is not text"))).transpose()
     };
     let grpc = text(GRPC_TIMEOUT)?
-        .map(|value| grpc_timeout(value).ok_or_else(|| format!("{GRPC_TIMEOUT}: `{value}` is not such as 50m")))
+        .map(|value| {
+            grpc_timeout(value).ok_or_else(|| format!("{GRPC_TIMEOUT}: `{value}` is not such as 50m"))
+        })
         .transpose()?;
     let server = text(SERVER_TIMEOUT)?
         .map(|value| {
@@ -173,7 +186,10 @@ mod tests {
     fn binary_metadata_is_checked_and_odd_text_is_dropped() {
         let forwarded = ["x-bin", "foo"].map(HeaderName::from_static);
         assert!(metadata(&map(&[("grpc-metadata-x-bin", "!!")]), &forwarded).is_err());
-        assert_eq!(metadata(&map(&[("grpc-metadata-x-bin", "AAE")]), &forwarded).unwrap(), map(&[("x-bin", "AAE")]));
+        assert_eq!(
+            metadata(&map(&[("grpc-metadata-x-bin", "AAE")]), &forwarded).unwrap(),
+            map(&[("x-bin", "AAE")])
+        );
         let mut odd = HeaderMap::new();
         odd.insert("foo", HeaderValue::from_bytes("é".as_bytes()).unwrap());
         assert!(metadata(&odd, &forwarded).unwrap().is_empty());
@@ -183,7 +199,13 @@ mod tests {
     #[test]
     fn response_metadata_passes_but_for_protocol_names() {
         let mut http = HeaderMap::new();
-        let grpc = map(&[("x-foo", "1"), ("x-foo-bin", "AA"), ("grpc-status", "0"), ("content-length", "9"), ("connection", "close")]);
+        let grpc = map(&[
+            ("x-foo", "1"),
+            ("x-foo-bin", "AA"),
+            ("grpc-status", "0"),
+            ("content-length", "9"),
+            ("connection", "close"),
+        ]);
         merge(&grpc, &mut http);
         assert_eq!(http, map(&[("x-foo", "1")]));
     }

@@ -11,8 +11,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess};
 use super::codec::Refusal;
 use super::plan::{Field, Form, Kind, Message, Plan, Shape};
 use super::{scalar, wire};
-pub(super) use value::put_known;
 use value::ValueSeed;
+pub(super) use value::put_known;
 
 /// prost refuses messages nested deeper than 100; map entries count.
 const MAX_DEPTH: usize = 96;
@@ -38,7 +38,12 @@ impl<'p, 'o> Reader<'p, 'o> {
     }
 
     /// Reads `json` as `message`, or as the value of its `field`.
-    pub(super) fn read(mut self, message: &'p Message, field: Option<&'p Field>, json: &[u8]) -> Result<(), Refusal> {
+    pub(super) fn read(
+        mut self,
+        message: &'p Message,
+        field: Option<&'p Field>,
+        json: &[u8],
+    ) -> Result<(), Refusal> {
         let mut json = serde_json::Deserializer::from_slice(json);
         let outcome = match field {
             Some(field) => {
@@ -135,7 +140,8 @@ impl<'p, 'o> Reader<'p, 'o> {
     /// Reads a text as the key of a map.
     fn map_key<E: serde::de::Error>(&mut self, key: &Field, text: &str) -> Result<(), E> {
         let origin = scalar::Origin::Url;
-        scalar::put_text(self.plan, key.kind, key.number, text, origin, self.out).map_err(|problem| self.fail(problem))
+        scalar::put_text(self.plan, key.kind, key.number, text, origin, self.out)
+            .map_err(|problem| self.fail(problem))
     }
 }
 

@@ -91,7 +91,8 @@ impl<'p, 'o> Writer<'p, 'o> {
             Form::Implicit | Form::Optional => match (field.kind, values) {
                 (Kind::Message(index), [_, _, ..]) => {
                     // A message sent in pieces is their concatenation.
-                    let pieces: Vec<&[u8]> = values.iter().map(|(_, raw)| bytes(*raw)).collect::<Result<_, _>>()?;
+                    let pieces: Vec<&[u8]> =
+                        values.iter().map(|(_, raw)| bytes(*raw)).collect::<Result<_, _>>()?;
                     self.message(self.plan.message(index), &pieces.concat())
                 }
                 (kind, [.., (_, raw)]) => self.value(kind, *raw),
@@ -196,7 +197,8 @@ impl<'p, 'o> Writer<'p, 'o> {
             (Kind::Bool, Raw::Varint(bits)) => self.text(bits != 0),
             (Kind::Enum(index), Raw::Varint(bits)) => self.enumeration(index, bits as u32 as i32),
             (Kind::String, Raw::Bytes(text)) => {
-                let text = std::str::from_utf8(text).map_err(|_| Undecodable("a string that is not UTF-8"))?;
+                let text =
+                    std::str::from_utf8(text).map_err(|_| Undecodable("a string that is not UTF-8"))?;
                 self.json(text);
             }
             (Kind::Bytes, Raw::Bytes(bytes)) => self.base64(bytes),
@@ -242,7 +244,8 @@ impl<'p, 'o> Writer<'p, 'o> {
     }
 
     fn json(&mut self, value: &(impl serde::Serialize + ?Sized)) {
-        serde_json::to_writer(&mut *self.out, value).expect("a string or finite number serialises into a Vec");
+        serde_json::to_writer(&mut *self.out, value)
+            .expect("a string or finite number serialises into a Vec");
     }
 }
 

@@ -12,7 +12,8 @@ const UPDATE_MASK: &str = "update_mask";
 /// stands for. A key present with a default or null is in the mask, so that a field can be cleared.
 pub(super) fn imply(plan: &Plan, request: &Message, resource: &Message, body: &[u8], out: &mut Vec<u8>) {
     let mask = request.names.get(UPDATE_MASK).map(|index| &request.fields[*index]);
-    let is_mask = |kind| matches!(kind, Kind::Message(index) if plan.message(index).shape == Shape::FieldMask);
+    let is_mask =
+        |kind| matches!(kind, Kind::Message(index) if plan.message(index).shape == Shape::FieldMask);
     let Some(mask) = mask.filter(|field| is_mask(field.kind)) else { return };
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return };
     let mut paths = Vec::new();

@@ -112,7 +112,8 @@ impl Plan {
     /// Compiles every message and enum of `pool`.
     pub fn new(pool: &DescriptorPool) -> Self {
         let by_name = pool.all_messages().enumerate().map(|(i, m)| (m.full_name().to_owned(), i)).collect();
-        let enums_by_name = pool.all_enums().enumerate().map(|(i, e)| (e.full_name().to_owned(), i)).collect();
+        let enums_by_name =
+            pool.all_enums().enumerate().map(|(i, e)| (e.full_name().to_owned(), i)).collect();
         let index = Index { messages: &by_name, enums: &enums_by_name };
         let messages = pool.all_messages().map(|message| index.message(&message)).collect();
         let enums = pool.all_enums().map(|descriptor| Enum {
@@ -159,8 +160,11 @@ struct Index<'i> {
 
 impl Index<'_> {
     fn message(&self, message: &MessageDescriptor) -> Message {
-        let oneofs: Vec<String> =
-            message.oneofs().filter(|oneof| !oneof.is_synthetic()).map(|oneof| oneof.name().to_owned()).collect();
+        let oneofs: Vec<String> = message
+            .oneofs()
+            .filter(|oneof| !oneof.is_synthetic())
+            .map(|oneof| oneof.name().to_owned())
+            .collect();
         let mut fields: Vec<Field> = message.fields().map(|field| self.field(&field, &oneofs)).collect();
         fields.sort_by_key(|field| field.number);
         let mut names = HashMap::new();
@@ -182,7 +186,8 @@ impl Index<'_> {
     }
 
     fn field(&self, field: &FieldDescriptor, oneofs: &[String]) -> Field {
-        let oneof = field.containing_oneof().and_then(|oneof| oneofs.iter().position(|name| name == oneof.name()));
+        let oneof =
+            field.containing_oneof().and_then(|oneof| oneofs.iter().position(|name| name == oneof.name()));
         let form = if field.is_map() {
             Form::Map
         } else if field.cardinality() == Cardinality::Repeated {
@@ -236,8 +241,8 @@ fn shape(name: &str) -> Shape {
         "Struct" => Shape::Struct,
         "Timestamp" => Shape::Timestamp,
         "Value" => Shape::Value,
-        "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value" | "BoolValue"
-        | "StringValue" | "BytesValue" => Shape::Wrapper,
+        "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value"
+        | "BoolValue" | "StringValue" | "BytesValue" => Shape::Wrapper,
         _ => Shape::Fields,
     }
 }

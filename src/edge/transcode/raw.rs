@@ -51,7 +51,8 @@ pub(super) fn read(route: &Route, message: &Bytes) -> Result<(String, Bytes), Un
         content = part(message, field.number())?.unwrap_or_default();
     }
     let kind = part(&content, CONTENT_TYPE)?.unwrap_or_default();
-    let kind = std::str::from_utf8(&kind).map_err(|_| Undecodable("a content type that is not UTF-8"))?.to_owned();
+    let kind =
+        std::str::from_utf8(&kind).map_err(|_| Undecodable("a content type that is not UTF-8"))?.to_owned();
     Ok((kind, part(&content, DATA)?.unwrap_or_default()))
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 
 use http::Method;
 use prost_reflect::{
-    Cardinality, DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor,
-    MethodDescriptor, Value,
+    Cardinality, DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, Kind,
+    MessageDescriptor, MethodDescriptor, Value,
 };
 
 use super::router::{Accepts, Found, Router};
@@ -114,7 +114,8 @@ fn bindings(
         Err(found) => found.into_iter().for_each(&mut refuse),
     }
     let additional = rule.get_field_by_name("additional_bindings");
-    for extra in additional.iter().filter_map(|value| value.as_list()).flatten().filter_map(Value::as_message) {
+    for extra in additional.iter().filter_map(|value| value.as_list()).flatten().filter_map(Value::as_message)
+    {
         if extra.has_field_by_name("additional_bindings") {
             refuse("additional_bindings inside additional_bindings".into());
         }
@@ -176,12 +177,21 @@ fn binding(method: &MethodDescriptor, rule: &DynamicMessage) -> Result<Route, Ve
     let response_body = text_of(rule, "response_body");
     let response_field = method.output().get_field_by_name(&response_body);
     if !response_body.is_empty() && response_field.is_none() {
-        problems.push(format!("response_body: {} has no field `{response_body}`", method.output().full_name()));
+        problems
+            .push(format!("response_body: {} has no field `{response_body}`", method.output().full_name()));
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Route { method: method.clone(), accepts, text, template, body, response_body: response_field, variables })
+    Ok(Route {
+        method: method.clone(),
+        accepts,
+        text,
+        template,
+        body,
+        response_body: response_field,
+        variables,
+    })
 }
 
 /// Resolves a variable to a singular scalar field, through singular messages.

@@ -133,7 +133,9 @@ impl End {
         for (accepts, _) in &self.methods {
             match accepts {
                 Accepts::Only(method) => allowed.push(method.clone()),
-                Accepts::Every => allowed.extend([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE]),
+                Accepts::Every => {
+                    allowed.extend([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE]);
+                }
             }
         }
         allowed
@@ -171,8 +173,10 @@ mod tests {
     /// G02: the most specific template wins whatever the order of declaration.
     #[test]
     fn a_literal_beats_a_variable() {
-        let forwards = router(&[("GET", "/v1/{name=jobs/*}"), ("GET", "/v1/jobs/special"), ("GET", "/v1/{rest=**}")]);
-        let backwards = router(&[("GET", "/v1/{rest=**}"), ("GET", "/v1/jobs/special"), ("GET", "/v1/{name=jobs/*}")]);
+        let forwards =
+            router(&[("GET", "/v1/{name=jobs/*}"), ("GET", "/v1/jobs/special"), ("GET", "/v1/{rest=**}")]);
+        let backwards =
+            router(&[("GET", "/v1/{rest=**}"), ("GET", "/v1/jobs/special"), ("GET", "/v1/{name=jobs/*}")]);
         assert_eq!(index(&forwards, "GET", "/v1/jobs/special"), Some(1));
         assert_eq!(index(&backwards, "GET", "/v1/jobs/special"), Some(1));
         assert_eq!(index(&forwards, "GET", "/v1/jobs/x"), Some(0));
@@ -195,7 +199,9 @@ mod tests {
     #[test]
     fn a_verb_follows_any_number_of_segments() {
         let router = router(&[("POST", "/v1/{name=**}:purge")]);
-        let Found::Route { segments, .. } = router.find(&Method::POST, "/v1/a/b:purge") else { panic!("no route") };
+        let Found::Route { segments, .. } = router.find(&Method::POST, "/v1/a/b:purge") else {
+            panic!("no route")
+        };
         assert_eq!(segments, ["v1", "a", "b"]);
     }
 

@@ -45,7 +45,12 @@ pub(super) fn expected(kind: Kind) -> &'static str {
 }
 
 /// Writes a number as the value of field `number`.
-pub(super) fn put_number(kind: Kind, number: u32, value: Number, out: &mut Vec<u8>) -> Result<(), &'static str> {
+pub(super) fn put_number(
+    kind: Kind,
+    number: u32,
+    value: Number,
+    out: &mut Vec<u8>,
+) -> Result<(), &'static str> {
     let bits = match kind {
         Kind::Double => f64_of(value).to_bits(),
         Kind::Float => u64::from(f32_of(f64_of(value))?.to_bits()),
@@ -121,7 +126,10 @@ fn f64_of(value: Number) -> f64 {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "rounding to the nearest float is wanted, overflow is refused")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to the nearest float is wanted, overflow is refused"
+)]
 fn f32_of(value: f64) -> Result<f32, &'static str> {
     let single = value as f32;
     if single.is_infinite() && value.is_finite() { Err("out of range of a 32-bit float") } else { Ok(single) }
@@ -161,7 +169,9 @@ fn zigzag(value: i64) -> u64 {
 
 /// A number in the grammar of JSON, integers exact.
 fn number_of(text: &str) -> Option<Number> {
-    serde_json::from_str::<serde_json::Number>(text).ok().filter(|_| !text.starts_with(char::is_whitespace))?;
+    serde_json::from_str::<serde_json::Number>(text)
+        .ok()
+        .filter(|_| !text.starts_with(char::is_whitespace))?;
     if text.ends_with(char::is_whitespace) {
         return None;
     }

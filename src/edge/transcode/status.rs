@@ -84,7 +84,8 @@ pub(super) fn headers(status: &Status, headers: &mut HeaderMap) {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     let retry = details(status).into_iter().find(|any| any.type_url.ends_with("/google.rpc.RetryInfo"));
-    let delay = retry.and_then(|any| pb::RetryInfo::decode(any.value.as_slice()).ok()).and_then(|r| r.retry_delay);
+    let delay =
+        retry.and_then(|any| pb::RetryInfo::decode(any.value.as_slice()).ok()).and_then(|r| r.retry_delay);
     if let Some(delay) = delay {
         let seconds = delay.seconds.saturating_add(i64::from(delay.nanos > 0)).max(0);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

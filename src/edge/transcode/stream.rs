@@ -90,12 +90,12 @@ impl<C: Codec> Flow<C> {
         let far = Instant::now() + Duration::from_secs(60 * 60 * 24 * 365);
         tokio::select! {
             biased;
+            () = tokio::time::sleep_until(self.deadline.unwrap_or(far)) => Step::End(failure::deadline_exceeded()),
             next = self.messages.next() => match next {
                 Ok(Some(message)) => Step::Message(message),
                 Ok(None) => Step::End(Status::ok("")),
                 Err(status) => Step::End(status),
             },
-            () = tokio::time::sleep_until(self.deadline.unwrap_or(far)) => Step::End(failure::deadline_exceeded()),
             _ = idle.tick() => Step::Idle,
         }
     }
@@ -107,7 +107,9 @@ impl<C: Codec> Flow<C> {
     fn write(&self, message: &Bytes) -> Result<Bytes, Status> {
         if self.form == Form::Raw {
             let body = raw::read(self.route(), message);
-            return body.map(|(_, data)| data).map_err(|problem| self.inner.undecodable(self.route(), &problem));
+            return body
+                .map(|(_, data)| data)
+                .map_err(|problem| self.inner.undecodable(self.route(), &problem));
         }
         let output = self.route().method.output();
         let mut out = Vec::with_capacity(message.len() * 2 + 32);

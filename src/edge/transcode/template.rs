@@ -170,9 +170,31 @@ mod tests {
     #[test]
     fn malformed_templates_are_refused() {
         for text in [
-            "", "/", "/{1}", "/{field-}", "/foo/bar/", "foo/bar", "/foo//bar", "/foo/bar*", "/a/***", "/foo/**/bar",
-            "/foo?x", "/foo bar", "/v1/{a}{b}", "/v1/x{a}", "/v1/{a}x", "/v1/{a={b}}", "/v1/{a}/{a}", "/v1/%1", "/v1/%zz",
-            "/v1/{a", "/v1/a:", "/v1/a:b:c", "/v1/{a=}", "/v1/{a=**/b}", "/v1/{a=**}/b",
+            "",
+            "/",
+            "/{1}",
+            "/{field-}",
+            "/foo/bar/",
+            "foo/bar",
+            "/foo//bar",
+            "/foo/bar*",
+            "/a/***",
+            "/foo/**/bar",
+            "/foo?x",
+            "/foo bar",
+            "/v1/{a}{b}",
+            "/v1/x{a}",
+            "/v1/{a}x",
+            "/v1/{a={b}}",
+            "/v1/{a}/{a}",
+            "/v1/%1",
+            "/v1/%zz",
+            "/v1/{a",
+            "/v1/a:",
+            "/v1/a:b:c",
+            "/v1/{a=}",
+            "/v1/{a=**/b}",
+            "/v1/{a=**}/b",
         ] {
             assert!(Template::parse(text).is_err(), "{text} was accepted");
         }

@@ -83,8 +83,11 @@ fn check(case: &Value, answer: &Answer) -> Result<(), String> {
     let ok = match what {
         _ if what.starts_with("details rendered") => {
             let kinds = ["ErrorInfo", "RetryInfo", "BadRequest"];
-            let all = kinds.iter().all(|kind| text.contains(&format!("type.googleapis.com/google.rpc.{kind}")));
-            all && text.contains("\"retryDelay\":\"1.500s\"") && !text.contains("DebugInfo") && !text.contains("secret")
+            let all =
+                kinds.iter().all(|kind| text.contains(&format!("type.googleapis.com/google.rpc.{kind}")));
+            all && text.contains("\"retryDelay\":\"1.500s\"")
+                && !text.contains("DebugInfo")
+                && !text.contains("secret")
         }
         "HttpBody raw in/out" => {
             answer.body == b"ct=application/vnd.acme+json; v=1;len=9;\x00\x01{\"a\":1}"

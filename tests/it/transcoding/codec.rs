@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
+use proptest::prelude::*;
 use prost::Message as _;
 use prost_reflect::{
     DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, SerializeOptions, Value as Proto,
 };
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use switchboard::edge::transcode::{Codec, Refusal, TableCodec};
 
@@ -81,7 +81,9 @@ fn value(kind: &Kind, dice: &mut Dice<'_>, depth: u32) -> Option<Proto> {
         Kind::Bool => Proto::Bool(bits % 2 == 1),
         Kind::String => Proto::String(text(dice)),
         Kind::Bytes => Proto::Bytes((0..dice.byte() % 9).map(|_| dice.byte()).collect::<Vec<_>>().into()),
-        Kind::Enum(descriptor) if descriptor.full_name() == "google.protobuf.NullValue" => Proto::EnumNumber(0),
+        Kind::Enum(descriptor) if descriptor.full_name() == "google.protobuf.NullValue" => {
+            Proto::EnumNumber(0)
+        }
         Kind::Enum(_) => Proto::EnumNumber((bits % 5) as i32),
         Kind::Message(descriptor) => Proto::Message(nested(descriptor, dice, depth)?),
     })
@@ -89,15 +91,21 @@ fn value(kind: &Kind, dice: &mut Dice<'_>, depth: u32) -> Option<Proto> {
 
 fn nested(descriptor: &MessageDescriptor, dice: &mut Dice<'_>, depth: u32) -> Option<DynamicMessage> {
     let json = match descriptor.full_name() {
-        "google.protobuf.Timestamp" => json!(format!("{:04}-02-03T04:05:06.{:09}Z", 1 + dice.long() % 9999, dice.long() % 1_000_000_000)),
-        "google.protobuf.Duration" => json!(format!("{}.{:09}s", dice.long() % 315_576_000_000, dice.long() % 1_000_000_000)),
+        "google.protobuf.Timestamp" => {
+            json!(format!("{:04}-02-03T04:05:06.{:09}Z", 1 + dice.long() % 9999, dice.long() % 1_000_000_000))
+        }
+        "google.protobuf.Duration" => {
+            json!(format!("{}.{:09}s", dice.long() % 315_576_000_000, dice.long() % 1_000_000_000))
+        }
         "google.protobuf.FieldMask" => json!("aDouble,inner.anInt32"),
         "google.protobuf.Struct" => json!({ text(dice): free(dice, 3), text(dice): free(dice, 3) }),
         "google.protobuf.ListValue" => json!([free(dice, 3), free(dice, 3)]),
         "google.protobuf.Value" => free(dice, 3),
         "google.protobuf.Any" => match dice.byte() % 3 {
             0 => json!({"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1.5s"}),
-            1 => json!({"@type": "type.googleapis.com/acme.gadgets.v1.Gadget", "name": text(dice), "displayName": "", "stock": "0", "size": 0, "tags": []}),
+            1 => {
+                json!({"@type": "type.googleapis.com/acme.gadgets.v1.Gadget", "name": text(dice), "displayName": "", "stock": "0", "size": 0, "tags": []})
+            }
             _ => json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": {"a": 1}}),
         },
         name if name.starts_with("google.protobuf.") => {
@@ -125,7 +133,7 @@ fn text(dice: &mut Dice<'_>) -> String {
 fn free(dice: &mut Dice<'_>, depth: u8) -> Value {
     match dice.byte() % if depth == 0 { 4 } else { 6 } {
         0 => Value::Null,
-        1 => json!(dice.byte() % 2 == 0),
+        1 => json!(dice.byte().is_multiple_of(2)),
         2 => json!(dice.long() as f64 / 8.0),
         3 => json!(text(dice)),
         4 => json!([free(dice, depth - 1)]),
@@ -198,7 +206,7 @@ proptest! {
 }
 
 #[track_caller]
-fn check_reads(json: &str, want: Value) {
+fn check_reads(json: &str, want: &Value) {
     let message = decode(json.as_bytes()).unwrap_or_else(|refusal| panic!("{json}: {refusal:?}"));
     let got = reference(&message);
     for (key, want) in want.as_object().unwrap() {
@@ -209,12 +217,27 @@ fn check_reads(json: &str, want: Value) {
 /// What prost-reflect reads otherwise than the specification says, and corners of it.
 #[test]
 fn the_gaps_of_the_reference_are_closed() {
-    check_reads(r#"{"anInt32":"1e5","anInt64":"-2.0E3","aUint64":1e2}"#, json!({"anInt32": 100_000, "anInt64": "-2000", "aUint64": "100"}));
-    check_reads(r#"{"aUint64":"18446744073709551615","aSint64":-9223372036854775808}"#, json!({"aUint64": "18446744073709551615", "aSint64": "-9223372036854775808"}));
+    check_reads(
+        r#"{"anInt32":"1e5","anInt64":"-2.0E3","aUint64":1e2}"#,
+        &json!({"anInt32": 100_000, "anInt64": "-2000", "aUint64": "100"}),
+    );
+    check_reads(
+        r#"{"aUint64":"18446744073709551615","aSint64":-9223372036854775808}"#,
+        &json!({"aUint64": "18446744073709551615", "aSint64": "-9223372036854775808"}),
+    );
     assert!(decode(br#"{"any":{}}"#).is_ok());
-    check_reads(r#"{"any":{"value":"1.5s","@type":"type.googleapis.com/google.protobuf.Duration"}}"#, json!({"any": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1.500s"}}));
-    check_reads(r#"{"value":null,"nothing":null,"levels":["LEVEL_LOW",2,77]}"#, json!({"value": null, "nothing": null, "levels": ["LEVEL_LOW", "LEVEL_HIGH", 77]}));
-    check_reads(r#"{"aFloat":3.4028235e38,"aDouble":"NaN","doubles":["Infinity",-0.0]}"#, json!({"aDouble": "NaN"}));
+    check_reads(
+        r#"{"any":{"value":"1.5s","@type":"type.googleapis.com/google.protobuf.Duration"}}"#,
+        &json!({"any": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1.500s"}}),
+    );
+    check_reads(
+        r#"{"value":null,"nothing":null,"levels":["LEVEL_LOW",2,77]}"#,
+        &json!({"value": null, "nothing": null, "levels": ["LEVEL_LOW", "LEVEL_HIGH", 77]}),
+    );
+    check_reads(
+        r#"{"aFloat":3.4028235e38,"aDouble":"NaN","doubles":["Infinity",-0.0]}"#,
+        &json!({"aDouble": "NaN"}),
+    );
     for json in [
         r#"{"aString":"a","aString":"a"}"#,
         r#"{"aString":"a","a_string":"a"}"#,

@@ -33,9 +33,13 @@ fn made(pool: &DescriptorPool) -> Value {
 fn every_binding_is_an_operation() {
     let pool = pool();
     let document = made(&pool);
-    let operations: usize = document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
+    let operations: usize =
+        document["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len()).sum();
     assert_eq!(operations, routes(&pool).unwrap().len());
-    assert_eq!(document["paths"]["/v1/projects/{project}/widgets/{widget}"]["get"]["operationId"], "WidgetService_GetWidget");
+    assert_eq!(
+        document["paths"]["/v1/projects/{project}/widgets/{widget}"]["get"]["operationId"],
+        "WidgetService_GetWidget"
+    );
     assert_eq!(document["paths"]["/v1alias/{name}"]["get"]["operationId"], "WidgetService_GetWidget_2");
     assert!(document["paths"]["/v1/projects/{project}/widgets/{widget}:archive"]["post"].is_object());
 }
@@ -45,12 +49,23 @@ fn an_operation_says_what_proto_and_caller_know() {
     let document = made(&pool());
     let update = &document["paths"]["/v1/gadgets/{gadget}"]["patch"];
     assert_eq!(update["summary"], "Changes a gadget");
-    assert_eq!(update["description"], "Changes a gadget. Absent fields stay.\n\nNeeds the permission to call UpdateGadget.");
+    assert_eq!(
+        update["description"],
+        "Changes a gadget. Absent fields stay.\n\nNeeds the permission to call UpdateGadget."
+    );
     assert_eq!(update["security"], json!([{"bearer": []}]));
     assert_eq!(update["x-rate"], "READ");
     assert_eq!(update["responses"]["404"]["description"], "No such gadget.\n\nNo such place.");
-    assert_eq!(update["responses"]["default"]["content"]["application/json"]["schema"]["$ref"], "#/components/schemas/Status");
-    let names: Vec<_> = update["parameters"].as_array().unwrap().iter().map(|p| (p["in"].clone(), p["name"].clone())).collect();
+    assert_eq!(
+        update["responses"]["default"]["content"]["application/json"]["schema"]["$ref"],
+        "#/components/schemas/Status"
+    );
+    let names: Vec<_> = update["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (p["in"].clone(), p["name"].clone()))
+        .collect();
     assert_eq!(names, [(json!("path"), json!("gadget")), (json!("query"), json!("updateMask"))]);
     let follow = &document["paths"]["/v1/gadgets:follow"]["get"];
     assert_eq!(follow["x-stream"], true);
@@ -104,7 +119,8 @@ fn references_resolve() {
 #[test]
 fn paths_are_unique_by_shape() {
     let document = made(&DescriptorPool::decode(switchboard::wire::DESCRIPTORS).unwrap());
-    let mut shapes: Vec<String> = document["paths"].as_object().unwrap().keys().map(|path| shape(path)).collect();
+    let mut shapes: Vec<String> =
+        document["paths"].as_object().unwrap().keys().map(|path| shape(path)).collect();
     let count = shapes.len();
     shapes.sort();
     shapes.dedup();

@@ -31,7 +31,8 @@ async fn a_patch_without_a_mask_implies_one() {
     assert_eq!(answer["updateMask"], "displayName,place.town,stock,tags");
     let all = send(server.address, "PATCH", "/v1/gadgets/7?updateMask=*", &[JSON], Some(body)).await.json();
     assert_eq!(all["updateMask"], "*");
-    let one = send(server.address, "PATCH", "/v1/gadgets/7?update_mask=display_name", &[JSON], Some(body)).await;
+    let one =
+        send(server.address, "PATCH", "/v1/gadgets/7?update_mask=display_name", &[JSON], Some(body)).await;
     assert_eq!(one.json()["updateMask"], "displayName");
 }
 
@@ -151,11 +152,20 @@ async fn cors_exposes_what_errors_need_and_always_varies() {
     let admitted = [("Origin", "https://app.example.com")];
     let answer = send(server.address, "GET", "/v1/fail?code=5", &admitted, None).await;
     let exposed = answer.header("access-control-expose-headers").unwrap();
-    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "etag", "retry-after", "x-request-id", "location"] {
+    for name in [
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
+        "etag",
+        "retry-after",
+        "x-request-id",
+        "location",
+    ] {
         assert!(exposed.contains(name), "{name}");
     }
     let plain = send(server.address, "GET", "/v1/fail", &[], None).await;
-    let varies = plain.headers.iter().any(|(name, value)| name == "vary" && value.eq_ignore_ascii_case("origin"));
+    let varies =
+        plain.headers.iter().any(|(name, value)| name == "vary" && value.eq_ignore_ascii_case("origin"));
     assert!(varies, "{:?}", plain.headers);
 }
 
@@ -170,7 +180,8 @@ async fn large_answers_are_compressed() {
     let mut plain = String::new();
     flate2::read::GzDecoder::new(answer.body.as_slice()).read_to_string(&mut plain).unwrap();
     assert!(plain.contains(&"g".repeat(5000)));
-    for path in ["/v1/projects/p/widgets/w", "/v1/gadgets:follow?count=200", "/v1/gadgets:download?count=500"] {
+    for path in ["/v1/projects/p/widgets/w", "/v1/gadgets:follow?count=200", "/v1/gadgets:download?count=500"]
+    {
         let answer = send(server.address, "GET", path, &gzip, None).await;
         assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{path}");
     }
@@ -196,7 +207,12 @@ async fn depth_is_refused_before_protobuf_fails_on_it() {
         let nested = format!("{}{{}}{}", "{\"inner\":".repeat(depth), "}".repeat(depth));
         for body in [body, nested] {
             let answer = send(server.address, "POST", "/v1/everything", &[JSON], Some(body.as_bytes())).await;
-            assert!(answer.status == 200 || answer.status == 400, "depth {depth}: {} {}", answer.status, answer.text());
+            assert!(
+                answer.status == 200 || answer.status == 400,
+                "depth {depth}: {} {}",
+                answer.status,
+                answer.text()
+            );
         }
     }
 }
@@ -255,4 +271,29 @@ async fn rest_works_over_http2() {
     let answer = client.get(url).header("x-server-timeout", "0.05").send().await.unwrap();
     assert_eq!((answer.version(), answer.status().as_u16()), (http::Version::HTTP_2, 504));
     assert!(started.elapsed() < Duration::from_secs(4));
+}
+
+/// G30, G31: a detail of a type nobody here knows is left out, and so is DebugInfo; the rest stays. G18: metadata of an
+/// error is kept.
+#[tokio::test]
+async fn unknown_and_debug_details_are_left_out() {
+    use prost::Message as _;
+    let any =
+        |name: &str| prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value: Vec::new() };
+    let details = ["no.such.Type", "google.rpc.DebugInfo", "google.rpc.ErrorInfo"].map(any).to_vec();
+    let details = tonic_types::pb::Status { code: 5, message: "gone".into(), details }.encode_to_vec();
+    let mut status = tonic::Status::with_details(tonic::Code::NotFound, "gone", details.into());
+    status.metadata_mut().insert("x-kept", "yes".parse().unwrap());
+    let transcoder = Transcoder::new(&pool(), widgets::options()).unwrap();
+    let grpc = tower::service_fn(move |_: http::Request<tonic::body::Body>| {
+        let response = status.clone().into_http::<tonic::body::Body>();
+        async move { Ok::<_, std::convert::Infallible>(response) }
+    });
+    let request = http::Request::get("/v1/fail").body(tonic::body::Body::empty()).unwrap();
+    let response = transcoder.call(request, grpc).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["x-kept"]), (404, &"yes".parse().unwrap()));
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let kinds: Vec<_> = body["details"].as_array().unwrap().iter().map(|detail| &detail["@type"]).collect();
+    assert_eq!(kinds, ["type.googleapis.com/google.rpc.ErrorInfo"]);
 }

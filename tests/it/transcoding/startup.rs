@@ -22,9 +22,7 @@ fn pool(methods: &[Value]) -> DescriptorPool {
             })
         })
         .collect();
-    let field = |name: &str, number: u32, kind: &str, label: &str| {
-        json!({"name": name, "number": number, "type": kind, "label": label, "jsonName": name})
-    };
+    let field = |name: &str, number: u32, kind: &str, label: &str| json!({"name": name, "number": number, "type": kind, "label": label, "jsonName": name});
     let entry = json!({
         "name": "MapEntry", "options": {"mapEntry": true},
         "field": [
@@ -99,14 +97,22 @@ fn every_mistake_of_the_table_is_refused() {
     check_refused(&json!({"get": "/t", "streaming": true}), "client-streaming");
     check_refused(&json!({"get": "/openapi.json"}), "reserved path");
     check_refused(&json!({"get": "/{name=*}/{count}"}), "/t.S/M0: a route answers this reserved path");
-    let nested = json!({"get": "/t", "additionalBindings": [{"get": "/u", "additionalBindings": [{"get": "/v"}]}]});
+    let nested =
+        json!({"get": "/t", "additionalBindings": [{"get": "/u", "additionalBindings": [{"get": "/v"}]}]});
     check_refused(&nested, "inside additional_bindings");
-    check_refused(&json!({"get": "/t/{name=*}", "additionalBindings": [{"get": "/t/{count}"}]}), "answers the same requests");
+    check_refused(
+        &json!({"get": "/t/{name=*}", "additionalBindings": [{"get": "/t/{count}"}]}),
+        "answers the same requests",
+    );
 }
 
 #[test]
 fn all_mistakes_are_listed_at_once() {
-    let found = problems(&[json!({"get": "/t/{nope}"}), json!({"post": "/t/{tags}", "body": "a.b"}), json!({"get": "t"})]);
+    let found = problems(&[
+        json!({"get": "/t/{nope}"}),
+        json!({"post": "/t/{tags}", "body": "a.b"}),
+        json!({"get": "t"}),
+    ]);
     assert_eq!(found.len(), 4, "{found:?}");
     assert!(found[0].starts_with("t.S.M0: "), "{found:?}");
 }

@@ -26,7 +26,10 @@ async fn lines_hold_results_and_at_last_the_error() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[0].starts_with("{\"result\":{") && lines[1].contains("\"stock\":\"2\""));
-    assert!(lines[2].starts_with("{\"error\":{\"error\":\"lost\",\"code\":15,\"status\":\"DATA_LOSS\""), "{text}");
+    assert!(
+        lines[2].starts_with("{\"error\":{\"error\":\"lost\",\"code\":15,\"status\":\"DATA_LOSS\""),
+        "{text}"
+    );
     assert!(answer.complete);
     let whole = send(server.address, "GET", "/v1/gadgets:follow?count=1", &[], None).await;
     assert_eq!(whole.text().lines().count(), 1, "a stream that ends well just ends");
@@ -46,7 +49,10 @@ async fn events_carry_ids_and_resume_and_end_with_their_status() {
     let events: Vec<&str> = text.trim_end().split("\n\n").collect();
     assert!(events[0].starts_with("id: 42\ndata: {"), "{text}");
     assert!(events[1].starts_with("id: 43\ndata: {"), "{text}");
-    assert!(events[2].starts_with("event: status\ndata: {\"error\":\"\",\"code\":0,\"status\":\"OK\""), "{text}");
+    assert!(
+        events[2].starts_with("event: status\ndata: {\"error\":\"\",\"code\":0,\"status\":\"OK\""),
+        "{text}"
+    );
     let failed = send(server.address, "GET", "/v1/gadgets:follow?count=-1", &[SSE], None).await.text();
     assert!(failed.contains("event: status\ndata: {\"error\":\"lost\",\"code\":15"), "{failed}");
 }
@@ -106,7 +112,8 @@ async fn a_download_that_fails_is_cut_off() {
 #[tokio::test]
 async fn a_stream_that_fails_at_once_answers_with_its_status() {
     let server = Server::usual().await;
-    let answer = send(server.address, "GET", "/v1/gadgets:follow?count=0&pauseMs=0&after_seq=-5", &[], None).await;
+    let answer =
+        send(server.address, "GET", "/v1/gadgets:follow?count=0&pauseMs=0&after_seq=-5", &[], None).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, ""));
     let early = send(server.address, "GET", "/v1/watch?code=-1", &[SSE], None).await;
     assert_eq!((early.status, early.header("content-type")), (404, Some("application/json")));

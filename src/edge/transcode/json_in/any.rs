@@ -41,7 +41,8 @@ fn content<E: Error>(reader: &mut Reader<'_, '_>, members: &Members) -> Result<(
     if message.shape == Shape::Fields {
         let start = reader.open(2)?;
         let rest = members.iter().filter(|(name, _)| name != "@type");
-        let rest = MapDeserializer::<_, serde_json::Error>::new(rest.map(|(name, raw)| (name.as_str(), &**raw)));
+        let rest =
+            MapDeserializer::<_, serde_json::Error>::new(rest.map(|(name, raw)| (name.as_str(), &**raw)));
         reader.fields(message, rest).map_err(|error| reader.fail(error.to_string()))?;
         reader.close(start);
         return Ok(());

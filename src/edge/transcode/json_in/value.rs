@@ -57,7 +57,8 @@ impl<'p> ValueSeed<'_, 'p, '_> {
             };
         }
         let Self { reader, field, .. } = self;
-        scalar::put_number(field.kind, field.number, value, reader.out).map_err(|problem| reader.fail(problem))?;
+        scalar::put_number(field.kind, field.number, value, reader.out)
+            .map_err(|problem| reader.fail(problem))?;
         Ok(true)
     }
 
@@ -154,7 +155,8 @@ impl<'de, 'p> Visitor<'de> for ValueSeed<'_, 'p, '_> {
             Some((message, Shape::Value)) => self.wrapped(message, 2, |seed| seed.visit_str(text)),
             Some((_, shape @ (Shape::Timestamp | Shape::Duration | Shape::FieldMask))) => {
                 let start = self.reader.open(self.field.number)?;
-                put_known(shape, text, false, self.reader.out).map_err(|problem| self.reader.fail(problem))?;
+                put_known(shape, text, false, self.reader.out)
+                    .map_err(|problem| self.reader.fail(problem))?;
                 self.reader.close(start);
                 Ok(true)
             }
@@ -228,7 +230,11 @@ impl<'p> ValueSeed<'_, 'p, '_> {
             if !seen.insert(key.into_owned()) {
                 return Err(self.reader.fail("given twice"));
             }
-            map.next_value_seed(ValueSeed { reader: &mut *self.reader, field: &entry.fields[1], element: true })?;
+            map.next_value_seed(ValueSeed {
+                reader: &mut *self.reader,
+                field: &entry.fields[1],
+                element: true,
+            })?;
             self.reader.close(start);
             self.reader.path.pop();
         }

@@ -22,7 +22,8 @@ impl Writer<'_, '_> {
             Shape::FieldMask => {
                 let mut paths = Vec::new();
                 for (_, raw) in scan(message, wire)? {
-                    let path = std::str::from_utf8(bytes(raw)?).map_err(|_| Undecodable("a path that is not UTF-8"))?;
+                    let path = std::str::from_utf8(bytes(raw)?)
+                        .map_err(|_| Undecodable("a path that is not UTF-8"))?;
                     paths.push(known::camel(path));
                 }
                 self.json(&paths.join(","));
@@ -59,7 +60,10 @@ impl Writer<'_, '_> {
         let (mut url, mut content) = ("", &[][..]);
         while let Some((number, raw)) = wire::take_field(&mut wire)? {
             match number {
-                1 => url = std::str::from_utf8(bytes(raw)?).map_err(|_| Undecodable("a type that is not UTF-8"))?,
+                1 => {
+                    url = std::str::from_utf8(bytes(raw)?)
+                        .map_err(|_| Undecodable("a type that is not UTF-8"))?;
+                }
                 2 => content = bytes(raw)?,
                 _ => {}
             }
