@@ -2,10 +2,13 @@
 // Helpers are tests too: without this, clippy holds them to the rules of production code.
 #![cfg(test)]
 
+mod admin;
 mod architecture;
+mod billing;
 mod channels;
 mod events;
 mod jobs;
+mod people;
 mod rig;
 mod support;
 mod transaction;
