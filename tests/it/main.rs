@@ -3,10 +3,13 @@
 #![cfg(test)]
 
 mod access;
+mod admin;
 mod architecture;
+mod billing;
 mod channels;
 mod events;
 mod jobs;
+mod people;
 mod rig;
 mod support;
 mod transaction;

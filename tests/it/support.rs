@@ -1,6 +1,8 @@
 //! The vocabulary of the tests: real databases, a real Redis, the real program.
 pub mod cluster;
+pub mod desk;
 pub mod pair;
+pub mod rpc;
 pub mod server;
 
 pub use cluster::Cluster;
