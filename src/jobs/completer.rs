@@ -52,7 +52,8 @@ impl Completer {
                     Ok(0) | Err(_) => break,
                 }
             }
-            metrics::gauge!("switchboard_jobs_completer_backlog").set(i32::try_from(reports.len()).unwrap_or(0));
+            metrics::gauge!("switchboard_jobs_completer_backlog")
+                .set(i32::try_from(reports.len()).unwrap_or(0));
             self.complete(std::mem::take(&mut batch)).await;
         }
     }

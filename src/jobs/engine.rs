@@ -61,8 +61,8 @@ impl Default for EngineSettings {
             prefix: String::new(),
             lanes: 4,
             slots: Slots::default(),
-            lease: Duration::from_secs(60),
-            lead: Duration::from_secs(10),
+            lease: Duration::from_secs(20),
+            lead: Duration::from_secs(5),
             dispatch_ttl: Duration::from_secs(60),
             drain: Duration::from_secs(25),
         }
@@ -104,7 +104,8 @@ pub struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// Resolves when the engine has drained: a while after its shutdown was asked for.
+    /// Resolves when the engine has drained: a while after its shutdown was asked for, or, if that was not,
+    /// after a part of it broke.
     pub async fn drained(self) {
         if let Err(error) = self.all.await {
             tracing::error!(%error, "the job engine ended badly");
@@ -122,6 +123,7 @@ impl Engine {
         shutdown: CancellationToken,
     ) -> Result<EngineHandle> {
         let store = parts.store.clone();
+        let shutdown = shutdown.child_token();
         let incarnation = store.env().uuid();
         let local = || Arc::new(Bus::Local(LocalBus::default()));
         let (bus, spare) = match &settings.redis {
@@ -173,12 +175,12 @@ impl Engine {
             let crew = Crew { settings, parts, registry: Arc::new(registry), bus, spare, progress };
             tasks.push(tokio::spawn(crew.work(shutdown.clone())));
         }
-        // Crash only: half an engine looks alive and moves nothing, so the process ends instead.
+        // Half an engine looks alive and moves nothing: when a part ends, all do, and `drained` resolves.
         let parts = tasks.into_iter().map(|task| {
             let shutdown = shutdown.clone();
             async move {
                 if let Err(error) = task.await {
-                    tracing::error!(%error, "a part of the job engine ended badly: shutting down");
+                    tracing::error!(%error, "a part of the job engine ended badly");
                 }
                 shutdown.cancel();
             }
@@ -202,7 +204,8 @@ impl Crew {
     async fn work(self, shutdown: CancellationToken) {
         let store = self.parts.store.clone();
         let (reports, inbox) = mpsc::channel(BACKLOG);
-        let completer = Completer { store: store.clone(), bus: self.bus.clone(), progress: self.progress.clone() };
+        let completer =
+            Completer { store: store.clone(), bus: self.bus.clone(), progress: self.progress.clone() };
         let completer = tokio::spawn(completer.run(inbox));
 
         let running = Running::default();

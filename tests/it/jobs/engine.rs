@@ -30,7 +30,8 @@ async fn every_promised_job_runs_once() {
 pub async fn empty(bench: &Bench) {
     let Some(client) = &bench.redis else { return };
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let keys: Vec<String> = redis::cmd("KEYS").arg("test:{jq:*}:s").query_async(&mut connection).await.unwrap();
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg("test:{jq:*}:s").query_async(&mut connection).await.unwrap();
     assert!(!keys.is_empty());
     for key in keys {
         let length: u64 = redis::cmd("XLEN").arg(&key).query_async(&mut connection).await.unwrap();
@@ -92,7 +93,10 @@ async fn failures_are_tried_again_until_their_last_try() {
             let row = bench.row(id).await;
             ended.push((row.state, row.tries, row.crashes));
         }
-        assert_eq!(ended, [(DONE, 2, 0), (DEAD, 2, 0), (DEAD, 0, 0), (DONE, 0, 0), (DEAD, 0, 3), (DONE, 1, 0)]);
+        assert_eq!(
+            ended,
+            [(DONE, 2, 0), (DEAD, 2, 0), (DEAD, 0, 0), (DONE, 0, 0), (DEAD, 0, 3), (DONE, 1, 0)]
+        );
         let runs = runs(bench.tenant());
         let count = |name| runs.iter().filter(|run| *run == name).count();
         assert_eq!((count("never"), count("later"), count("explosive")), (3, 5, 3));
@@ -230,6 +234,25 @@ async fn a_running_job_can_be_cancelled() {
         bench.settled(PATIENCE).await;
         engine.stop().await;
         assert_eq!(bench.row(id).await.state, CANCELLED);
+    })
+    .await;
+}
+
+/// One process admits, another one runs: they meet in the database and in Redis alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_can_be_split() {
+    on_redis(async |bench| {
+        let relay = bench.start(|settings| settings.work = false).await;
+        let worker = bench.start(|settings| settings.relay = false).await;
+        let key = key();
+        let jobs: Vec<Scripted> = (0..20).map(|n| Scripted::new(format!("{n:02}"), &[])).collect();
+        bench.promise(&jobs, Terms::now().ordered(key)).await;
+        bench.settled(PATIENCE).await;
+        worker.stop().await;
+        relay.stop().await;
+        let runs = runs(bench.tenant());
+        assert!(runs.is_sorted() && runs.len() == 20, "{runs:?}");
+        empty(&bench).await;
     })
     .await;
 }

@@ -90,7 +90,14 @@ async fn a_batch_records_every_kind_of_ending() {
             tickets.into_iter().zip(endings).map(|(ticket, ending)| Outcome { ticket, ending }).collect();
         assert_eq!(bench.store.system().finish(&outcomes).await.unwrap().recorded.len(), 6);
         let kept = Some("it said \"no\", {and \\ more}".to_owned());
-        let of = |n: usize, state, tries, crashes, error| Row { id: ids[n], state, epoch: 1, tries, crashes, error };
+        let of = |n: usize, state, tries, crashes, error| Row {
+            id: ids[n],
+            state,
+            epoch: 1,
+            tries,
+            crashes,
+            error,
+        };
         let expected = [
             of(0, DONE, 0, 0, None),
             of(1, READY, 1, 0, kept.clone()),
@@ -280,7 +287,8 @@ async fn updates_by_epoch_use_the_primary_key() {
             let ids: Vec<Uuid> = (0..100).map(|_| key()).collect();
             let values: [Value; 3] = [ids.clone().into(), ids.into(), vec![1_i32; 100].into()];
             let plan = bench.ask(&format!("explain {statement}"), values).await;
-            let plan: String = plan.iter().map(|row| row.try_get_by_index::<String>(0).unwrap() + "\n").collect();
+            let plan: String =
+                plan.iter().map(|row| row.try_get_by_index::<String>(0).unwrap() + "\n").collect();
             assert!(plan.contains("job_pkey") && !plan.contains("job_lease"), "{plan}");
         }
     }
