@@ -48,7 +48,12 @@ pub enum Bus {
 
 impl Bus {
     /// Adds tickets while there is room for `cap`; returns those that found none.
-    pub async fn publish(&self, queue: Queue, tickets: Vec<Ticket>, cap: usize) -> (Vec<Ticket>, Option<Trouble>) {
+    pub async fn publish(
+        &self,
+        queue: Queue,
+        tickets: Vec<Ticket>,
+        cap: usize,
+    ) -> (Vec<Ticket>, Option<Trouble>) {
         match self {
             Self::Redis(bus) => bus.publish(queue, tickets, cap).await,
             Self::Local(bus) => (bus.publish(queue, tickets, cap), None),

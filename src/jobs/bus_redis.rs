@@ -140,7 +140,12 @@ impl RedisBus {
         (rest, trouble)
     }
 
-    pub(super) async fn fetch(&self, queue: Queue, most: usize, wait: Duration) -> Result<Vec<Delivery>, Trouble> {
+    pub(super) async fn fetch(
+        &self,
+        queue: Queue,
+        most: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, Trouble> {
         // COUNT is per stream. With fewer free slots than lanes, some lanes take turns.
         let lanes = most.min(self.lanes);
         let first = if lanes < self.lanes { rand::random_range(0..self.lanes) } else { 0 };
@@ -247,7 +252,11 @@ impl RedisBus {
             loop {
                 let mut claim = redis::cmd("XAUTOCLAIM");
                 claim.arg(self.stream(queue, lane)).arg("w").arg(&self.consumer);
-                claim.arg(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)).arg(&from).arg("COUNT").arg(BATCH);
+                claim
+                    .arg(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX))
+                    .arg(&from)
+                    .arg("COUNT")
+                    .arg(BATCH);
                 let reply: StreamAutoClaimReply = self.query(&claim).await?;
                 for entry in reply.claimed {
                     deliveries.extend(self.read(queue, lane, entry).await?);

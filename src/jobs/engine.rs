@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use sea_orm::DbBackend;
 use tokio::{
     sync::{Notify, Semaphore, mpsc},
@@ -60,8 +61,8 @@ impl Default for EngineSettings {
             prefix: String::new(),
             lanes: 4,
             slots: Slots::default(),
-            lease: Duration::from_secs(60),
-            lead: Duration::from_secs(10),
+            lease: Duration::from_secs(20),
+            lead: Duration::from_secs(5),
             dispatch_ttl: Duration::from_secs(60),
             drain: Duration::from_secs(25),
         }
@@ -103,7 +104,8 @@ pub struct EngineHandle {
 }
 
 impl EngineHandle {
-    /// Resolves when the engine has drained: a while after its shutdown was asked for.
+    /// Resolves when the engine has drained: a while after its shutdown was asked for, or, if that was not,
+    /// after a part of it broke.
     pub async fn drained(self) {
         if let Err(error) = self.all.await {
             tracing::error!(%error, "the job engine ended badly");
@@ -121,6 +123,7 @@ impl Engine {
         shutdown: CancellationToken,
     ) -> Result<EngineHandle> {
         let store = parts.store.clone();
+        let shutdown = shutdown.child_token();
         let incarnation = store.env().uuid();
         let local = || Arc::new(Bus::Local(LocalBus::default()));
         let (bus, spare) = match &settings.redis {
@@ -170,15 +173,19 @@ impl Engine {
         }
         if settings.work {
             let crew = Crew { settings, parts, registry: Arc::new(registry), bus, spare, progress };
-            tasks.push(tokio::spawn(crew.work(shutdown)));
+            tasks.push(tokio::spawn(crew.work(shutdown.clone())));
         }
-        let all = tokio::spawn(async move {
-            for ended in futures::future::join_all(tasks).await {
-                if let Err(error) = ended {
+        // Half an engine looks alive and moves nothing: when a part ends, all do, and `drained` resolves.
+        let parts = tasks.into_iter().map(|task| {
+            let shutdown = shutdown.clone();
+            async move {
+                if let Err(error) = task.await {
                     tracing::error!(%error, "a part of the job engine ended badly");
                 }
+                shutdown.cancel();
             }
         });
+        let all = tokio::spawn(futures::future::join_all(parts).map(drop));
         Ok(EngineHandle { all })
     }
 }
@@ -197,7 +204,8 @@ impl Crew {
     async fn work(self, shutdown: CancellationToken) {
         let store = self.parts.store.clone();
         let (reports, inbox) = mpsc::channel(BACKLOG);
-        let completer = Completer { store: store.clone(), bus: self.bus.clone(), progress: self.progress.clone() };
+        let completer =
+            Completer { store: store.clone(), bus: self.bus.clone(), progress: self.progress.clone() };
         let completer = tokio::spawn(completer.run(inbox));
 
         let running = Running::default();

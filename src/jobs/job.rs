@@ -83,10 +83,9 @@ impl From<Error> for Failure {
         match error {
             Error::Limited { retry } => Self::Retry { after: Some(retry), cause: error.into() },
             // Somebody else changed the row: reading it again is another try.
-            Error::Unavailable(_)
-            | Error::Internal(_)
-            | Error::DeadlineExceeded
-            | Error::Changed { .. } => Self::Retry { after: None, cause: with_cause(error) },
+            Error::Unavailable(_) | Error::Internal(_) | Error::DeadlineExceeded | Error::Changed { .. } => {
+                Self::Retry { after: None, cause: with_cause(error) }
+            }
             _ => Self::Dead(error.into()),
         }
     }

@@ -32,7 +32,9 @@ impl Lead {
             let asked = Instant::now();
             match self.take().await {
                 Ok(terms) => {
-                    fresh = (0..terms.len()).filter(|n| terms[*n].is_some() && terms[*n] != self.terms[*n]).collect();
+                    fresh = (0..terms.len())
+                        .filter(|n| terms[*n].is_some() && terms[*n] != self.terms[*n])
+                        .collect();
                     self.terms = terms;
                     // Counted from before the question, with a margin: we step down before others step up.
                     self.trusted_until = asked + self.ttl * 4 / 5;

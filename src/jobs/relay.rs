@@ -68,7 +68,11 @@ pub(super) struct Flow {
 impl Flow {
     /// How many may be in flight: what a fifth of a second takes, and enough to keep all slots busy.
     fn window(&self, slots: usize) -> usize {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is a small positive number")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate is a small positive number"
+        )]
         let fifth = (self.rate * 0.2) as usize;
         fifth.max(2 * slots).clamp(64, 2_000)
     }
@@ -208,17 +212,20 @@ impl Relay {
     async fn look(&mut self) -> Result<()> {
         let asked = Instant::now();
         let ready = self.store.system().ready_tenants().await?;
-        let led: Vec<Ready> =
-            ready.into_iter().filter(|ready| self.led & (1 << ready.shard) != 0).collect();
+        let led: Vec<Ready> = ready.into_iter().filter(|ready| self.led & (1 << ready.shard) != 0).collect();
         self.next_due = led.iter().filter(|r| !r.wait.is_zero()).map(|r| r.wait).min().unwrap_or(LOOK);
         for (queue, flow) in Queue::ALL.into_iter().zip(&mut self.flows) {
-            let due = led.iter().filter(|ready| ready.queue == queue && ready.wait.is_zero());
-            flow.ring.refresh(due.map(|ready| ready.tenant));
+            let due = || led.iter().filter(|ready| ready.queue == queue && ready.wait.is_zero());
+            flow.ring.refresh(due().map(|ready| ready.tenant));
+            let oldest = due().map(|ready| ready.late).max().unwrap_or_default();
+            metrics::gauge!("switchboard_jobs_oldest_ready_seconds", "queue" => queue.name())
+                .set(oldest.as_secs_f64());
+        }
+        if let (true, Some(before)) = (self.direct, self.looked) {
+            let since = asked.saturating_duration_since(before).as_secs_f64();
+            metrics::gauge!("switchboard_jobs_pg_only_seconds").increment(since);
         }
         self.looked = Some(asked);
-        if self.direct {
-            metrics::counter!("switchboard_jobs_direct_looks_total").increment(1);
-        }
         Ok(())
     }
 
@@ -264,7 +271,9 @@ impl Relay {
         if let Some(trouble) = &trouble {
             match trouble {
                 Trouble::NoGeneration => tracing::info!(queue = queue.name(), "Redis is not prepared yet"),
-                Trouble::Redis(error) => tracing::warn!(%error, queue = queue.name(), "cannot publish tickets"),
+                Trouble::Redis(error) => {
+                    tracing::warn!(%error, queue = queue.name(), "cannot publish tickets")
+                }
             }
         }
         if rest.is_empty() {

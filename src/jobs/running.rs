@@ -72,7 +72,13 @@ impl Running {
     }
 
     /// Keeps the leases of all runs until `shutdown`.
-    pub(super) async fn keep(self, store: Store, bus: Arc<Bus>, lease: Duration, shutdown: CancellationToken) {
+    pub(super) async fn keep(
+        self,
+        store: Store,
+        bus: Arc<Bus>,
+        lease: Duration,
+        shutdown: CancellationToken,
+    ) {
         let mut alive = Instant::now();
         let mut pause = lease / 3;
         loop {

@@ -79,9 +79,8 @@ impl Worker {
     }
 
     async fn start(&self, bus: &Bus, deliveries: Vec<Delivery>, mut slots: OwnedSemaphorePermit) {
-        let (known, unknown): (Vec<_>, Vec<_>) = deliveries
-            .into_iter()
-            .partition(|delivery| self.registry.get(&delivery.ticket.kind).is_some());
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|delivery| self.registry.get(&delivery.ticket.kind).is_some());
         for delivery in unknown {
             self.snooze(bus, delivery).await;
         }
@@ -98,7 +97,8 @@ impl Worker {
                 return;
             }
         };
-        let mut started = started.into_iter().map(|s| (s.ticket.clone(), s)).collect::<std::collections::HashMap<_, _>>();
+        let mut started =
+            started.into_iter().map(|s| (s.ticket.clone(), s)).collect::<std::collections::HashMap<_, _>>();
         for delivery in known {
             let Some(started) = started.remove(&delivery.ticket) else {
                 metrics::counter!("switchboard_jobs_stale_dropped_total").increment(1);
@@ -207,7 +207,9 @@ impl Worker {
             (_, Failure::Snooze(after)) => Ending::Later { after },
             (Some(Stop::Shutdown), Failure::Retry { .. }) => Ending::Later { after: Duration::ZERO },
             (_, Failure::Dead(cause)) => Ending::Dead { error: format!("{cause:#}") },
-            (_, Failure::Retry { cause, .. }) if cx.last_try() => Ending::Dead { error: format!("{cause:#}") },
+            (_, Failure::Retry { cause, .. }) if cx.last_try() => {
+                Ending::Dead { error: format!("{cause:#}") }
+            }
             (_, Failure::Retry { after, cause }) => Ending::Retry {
                 after: after.unwrap_or_else(|| backoff(started.tries)),
                 error: format!("{cause:#}"),

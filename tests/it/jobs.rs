@@ -18,7 +18,9 @@ use std::{
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, Value};
 use serde::{Deserialize, Serialize};
 use switchboard::{
-    auth::TenantScope,
+    ai::{Ai, Switches},
+    auth::{TenantScope, seal::Keyring},
+    channels::Http,
     env::Env,
     id::{JobId, TenantId},
     jobs::{Backoff, Context, Engine, EngineHandle, EngineSettings, Failure, Job, Parts, Queue, Registry, Terms, enqueue},
@@ -163,7 +165,13 @@ impl Bench {
         };
         tune(&mut settings);
         let shutdown = CancellationToken::new();
-        let parts = Parts { store: self.store.clone() };
+        let parts = Parts {
+            store: self.store.clone(),
+            keys: Keyring::new(&[]),
+            http: Http::new(true, Duration::from_secs(1)),
+            ai: Ai::Offline,
+            switches: Switches::default(),
+        };
         let handle = Engine::start(settings, parts, registry, shutdown.clone()).await.unwrap();
         Running { handle, shutdown }
     }

@@ -25,6 +25,8 @@ pub struct Ready {
     pub tenant: TenantId,
     /// Until the first of them may start.
     pub wait: Duration,
+    /// Since the first of them might have started.
+    pub late: Duration,
 }
 
 // A loose scan of the index: its cost is the number of tenants, not of jobs (27 ms against 170 ms for
@@ -76,14 +78,14 @@ impl SystemDb {
             // A queue of a newer version is the newer version's to serve.
             let Some(queue) = Queue::of(row.try_get("", "queue")?) else { return Ok(None) };
             let (shard, tenant) = (row.try_get("", "shard")?, row.try_get("", "tenant_id")?);
-            let wait = if postgres {
+            let wait: i64 = if postgres {
                 row.try_get("", "wait")?
             } else {
                 let due: DateTime<Utc> = row.try_get("", "run_at")?;
                 (due - self.env().now()).num_milliseconds()
             };
-            let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
-            Ok(Some(Ready { shard, queue, tenant, wait }))
+            let millis = |millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+            Ok(Some(Ready { shard, queue, tenant, wait: millis(wait), late: millis(-wait) }))
         });
         rows.filter_map(Result::transpose).collect()
     }
@@ -101,7 +103,12 @@ impl SystemDb {
 
     /// Dispatches up to so many due jobs of each tenant, oldest first. A ticket that nobody started after
     /// `ttl` is void.
-    pub async fn admit(&self, queue: Queue, quotas: &[(TenantId, i32)], ttl: Duration) -> Result<Vec<Ticket>> {
+    pub async fn admit(
+        &self,
+        queue: Queue,
+        quotas: &[(TenantId, i32)],
+        ttl: Duration,
+    ) -> Result<Vec<Ticket>> {
         let mut tickets = self.transaction(async |db| db.claim(queue, quotas, ttl).await).await?;
         // The ids grow with time; `returning` keeps no order.
         tickets.sort_by_key(|ticket| ticket.job);

@@ -54,7 +54,8 @@ impl TenantDb<Tx> {
 
     /// Records that nobody can tell whether it happened.
     pub async fn effect_unknown(&self, key: [u8; 32]) -> Result<()> {
-        self.settle("update effect set state = 3 where tenant_id = $1 and key = $2 and state = 1", key, []).await
+        self.settle("update effect set state = 3 where tenant_id = $1 and key = $2 and state = 1", key, [])
+            .await
     }
 
     /// Forgets the intent: it certainly did not happen, and may be tried afresh.

@@ -28,13 +28,23 @@ pub struct Outcome {
 pub enum Ending {
     Done,
     /// It failed and gets another try.
-    Retry { after: Duration, error: String },
+    Retry {
+        after: Duration,
+        error: String,
+    },
     /// It panicked: the third time it is taken for a job that kills its process.
-    Crashed { after: Duration, error: String },
+    Crashed {
+        after: Duration,
+        error: String,
+    },
     /// Not now; no failure.
-    Later { after: Duration },
+    Later {
+        after: Duration,
+    },
     /// It will never succeed.
-    Dead { error: String },
+    Dead {
+        error: String,
+    },
     Cancelled,
 }
 
@@ -53,9 +63,10 @@ const BY_EPOCH_SQLITE: &str = "where tenant_id = $1 and id = $2 and epoch = $3 \
      and (state + 0) in (1, 2) returning tenant_id, id, order_key, state";
 
 const END: &str = "update job set state = $4, lease_until = null, finished_at = {now} ";
-const FAIL: &str = "update job set state = $4, lease_until = null, finished_at = {now}, last_error = d.error ";
+const FAIL: &str =
+    "update job set state = $4, lease_until = null, finished_at = {now}, last_error = d.error ";
 const RETRY: &str = "update job set state = 0, lease_until = null, tries = tries + $4, \
-     run_at = {in d.pause}, last_error = coalesce(d.error, last_error) ";
+     run_at = {in d.pause}, last_error = coalesce(nullif(d.error, ''), last_error) ";
 const CRASH: &str = "update job set state = case when crashes + 1 >= $4 then 4 else 0 end, lease_until = null, \
      finished_at = case when crashes + 1 >= $4 then {now} end, crashes = crashes + 1, \
      run_at = {in d.pause}, last_error = d.error ";
@@ -78,7 +89,8 @@ impl SystemDb {
                 let (tenant, job) = (row.try_get("", "tenant_id")?, row.try_get("", "id")?);
                 finished.recorded.push((tenant, job));
                 if row.try_get::<i16>("", "state")? != READY
-                    && let Some(key) = row.try_get("", "order_key")? {
+                    && let Some(key) = row.try_get("", "order_key")?
+                {
                     gates.push((tenant, key));
                 }
             }
@@ -94,8 +106,7 @@ impl SystemDb<Tx> {
         let of = |wanted: fn(&Ending) -> bool| {
             outcomes.iter().filter(move |outcome| wanted(&outcome.ending)).collect::<Vec<_>>()
         };
-        for (set, state) in
-            [(of(|e| *e == Ending::Done), DONE), (of(|e| *e == Ending::Cancelled), CANCELLED)]
+        for (set, state) in [(of(|e| *e == Ending::Done), DONE), (of(|e| *e == Ending::Cancelled), CANCELLED)]
         {
             let from = "from unnest($1::uuid[], $2::uuid[], $3::int[]) d (t, i, e) ";
             rows.extend(self.update_set(&[END, from, BY_EPOCH_POSTGRES], &set, [state.into()]).await?);
@@ -103,7 +114,9 @@ impl SystemDb<Tx> {
         let dead = of(|e| matches!(e, Ending::Dead { .. }));
         let errors: Vec<String> = dead.iter().map(|o| o.ending.error().unwrap_or_default()).collect();
         let from = "from unnest($1::uuid[], $2::uuid[], $3::int[], $5::text[]) d (t, i, e, error) ";
-        rows.extend(self.update_set(&[FAIL, from, BY_EPOCH_POSTGRES], &dead, [DEAD.into(), errors.into()]).await?);
+        rows.extend(
+            self.update_set(&[FAIL, from, BY_EPOCH_POSTGRES], &dead, [DEAD.into(), errors.into()]).await?,
+        );
 
         let from = "from unnest($1::uuid[], $2::uuid[], $3::int[], $5::bigint[], $6::text[]) \
              d (t, i, e, pause, error) ";
@@ -113,12 +126,8 @@ impl SystemDb<Tx> {
             (CRASH, of(|e| matches!(e, Ending::Crashed { .. })), MOST_CRASHES),
         ] {
             let pauses: Vec<i64> = set.iter().map(|o| o.ending.millis()).collect();
-            let errors: Vec<Option<String>> = set.iter().map(|o| o.ending.error()).collect();
-            let errors = Value::Array(
-                sea_orm::sea_query::ArrayType::String,
-                Some(Box::new(errors.into_iter().map(Value::from).collect())),
-            );
-            let values = [number.into(), pauses.into(), errors];
+            let errors: Vec<String> = set.iter().map(|o| o.ending.error().unwrap_or_default()).collect();
+            let values = [number.into(), pauses.into(), errors.into()];
             rows.extend(self.update_set(&[sql, from, BY_EPOCH_POSTGRES], &set, values).await?);
         }
         Ok(())
@@ -161,7 +170,9 @@ impl SystemDb<Tx> {
 impl Ending {
     fn error(&self) -> Option<String> {
         match self {
-            Self::Retry { error, .. } | Self::Crashed { error, .. } | Self::Dead { error } => Some(short(error)),
+            Self::Retry { error, .. } | Self::Crashed { error, .. } | Self::Dead { error } => {
+                Some(short(error))
+            }
             _ => None,
         }
     }

@@ -4,13 +4,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 use uuid::Uuid;
 
 use super::sql::timed;
-use crate::{
-    domain::queue::Queue,
-    env::Env,
-    error::Result,
-    id::TenantId,
-    store::Tx,
-};
+use crate::{domain::queue::Queue, env::Env, error::Result, id::TenantId, store::Tx};
 
 /// A tenant's order key.
 pub(super) type Gate = (TenantId, Uuid);

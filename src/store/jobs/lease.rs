@@ -21,7 +21,12 @@ const TAKE: &str = "insert into lease (name, holder, term, expires_at) values ($
 
 impl SystemDb {
     /// Takes or renews leases for `ttl`. For each name its term, or `None` when somebody else holds it.
-    pub async fn take_leases(&self, names: &[String], holder: Uuid, ttl: Duration) -> Result<Vec<Option<i64>>> {
+    pub async fn take_leases(
+        &self,
+        names: &[String],
+        holder: Uuid,
+        ttl: Duration,
+    ) -> Result<Vec<Option<i64>>> {
         self.transaction(async |db| {
             let mut terms = Vec::with_capacity(names.len());
             for name in names {

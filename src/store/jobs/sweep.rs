@@ -88,7 +88,8 @@ impl SystemDb {
     /// of its predecessor were published. Those that were are stale now.
     pub async fn readmit_shards(&self, shards: &[i16]) -> Result<u64> {
         let list = shards.iter().map(i16::to_string).collect::<Vec<_>>().join(", ");
-        let sql = format!("update job set state = 0, lease_until = null where state = 1 and shard in ({list})");
+        let sql =
+            format!("update job set state = 0, lease_until = null where state = 1 and shard in ({list})");
         self.transaction(async |db| db.change(&sql, []).await).await
     }
 
@@ -131,7 +132,8 @@ impl SystemDb {
                  where g.tenant_id = job.tenant_id and g.order_key = job.order_key)) \
              order by finished_at limit {MOST_ARCHIVED}"
         );
-        let columns = "tenant_id, id, queue, kind, state, epoch, tries, crashes, last_error, created_at, finished_at";
+        let columns =
+            "tenant_id, id, queue, kind, state, epoch, tries, crashes, last_error, created_at, finished_at";
         self.transaction(async |db| {
             let lock = if db.backend() == DbBackend::Postgres { " for update skip locked" } else { "" };
             let copy = format!(
@@ -192,7 +194,8 @@ impl TenantDb<Tx> {
         let values: [Value; 2] = [self.tenant().into(), id.into()];
         let cancelled = self.conn().query_one_raw(timed(self.backend(), self.env(), CANCEL, values)).await?;
         let Some(row) = cancelled else { return Ok(false) };
-        let (key, state): (Option<uuid::Uuid>, i16) = (row.try_get("", "order_key")?, row.try_get("", "state")?);
+        let (key, state): (Option<uuid::Uuid>, i16) =
+            (row.try_get("", "order_key")?, row.try_get("", "state")?);
         if let Some(key) = key.filter(|_| state == CANCELLED) {
             for (_, queue) in gate::advance(self.conn(), self.env(), vec![(self.tenant(), key)]).await? {
                 self.wake(queue.bit());

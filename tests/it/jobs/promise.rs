@@ -1,5 +1,8 @@
 //! Promising: a job exists when, and only when, its cause committed.
-use switchboard::{error::Error, jobs::{Terms, enqueue}};
+use switchboard::{
+    error::Error,
+    jobs::{Terms, enqueue},
+};
 
 use super::*;
 

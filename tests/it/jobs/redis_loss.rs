@@ -141,7 +141,9 @@ async fn without_redis_the_database_alone_goes_on() {
     let mut bench = Bench::over(Pair::postgres().await, false).await;
     bench.redis = Some(redis::Client::open(cluster.redis_url(0)).unwrap());
     let engine = bench.start(|_| {}).await;
-    let batch = |name: &str| (0..50).map(|n| Scripted::new(format!("{name}{n}"), &[Act::Take(20)])).collect::<Vec<_>>();
+    let batch = |name: &str| {
+        (0..50).map(|n| Scripted::new(format!("{name}{n}"), &[Act::Take(20)])).collect::<Vec<_>>()
+    };
     bench.promise(&batch("with "), Terms::now()).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     cluster.stop_redis();
