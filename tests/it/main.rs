@@ -4,6 +4,7 @@
 
 mod architecture;
 mod channels;
+mod conversation;
 mod events;
 mod jobs;
 mod rig;
