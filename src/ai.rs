@@ -31,6 +31,21 @@ pub enum Ai {
     OpenAi(Arc<OpenAi>),
 }
 
+/// What the platform switches for all tenants at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switches {
+    /// Off: every draft waits for a person.
+    pub engine: bool,
+    /// Off: nothing is sent by itself, whatever tenants set.
+    pub autosend: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { engine: true, autosend: true }
+    }
+}
+
 /// What a draft is made from. Serialised, it is what the request hash covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DraftInput {

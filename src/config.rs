@@ -140,15 +140,7 @@ pub struct Model {
 #[derive(Clone, Debug)]
 pub struct Owner {
     pub email: String,
-    pub password: OwnerPassword,
-}
-
-/// How the owner's password was given.
-#[derive(Clone, Debug)]
-pub enum OwnerPassword {
-    Plain(SecretString),
-    /// A bcrypt hash: `$2b$12$…`.
-    Hash(SecretString),
+    pub password: SecretString,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

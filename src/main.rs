@@ -1,3 +1,10 @@
 //! The program: see `switchboard --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use switchboard::app;
+
+fn main() -> ExitCode {
+    app::run(app::Cli::parse())
+}

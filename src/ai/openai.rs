@@ -183,7 +183,8 @@ impl OpenAi {
                 call.input_tokens = usage.prompt_tokens;
                 call.output_tokens = usage.completion_tokens;
                 let input = i64::from(usage.prompt_tokens) * self.settings.input_token_nanos;
-                call.cost_nanos = input + i64::from(usage.completion_tokens) * self.settings.output_token_nanos;
+                call.cost_nanos =
+                    input + i64::from(usage.completion_tokens) * self.settings.output_token_nanos;
                 call.response =
                     choices.into_iter().next().and_then(|choice| choice.message.content).unwrap_or_default();
                 let content = call.response.clone();

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, time::Duration}
 use secrecy::SecretString;
 
 use super::{
-    Config, Log, Model, Owner, OwnerPassword, Rate, Rates, Setting, Source, Tls,
+    Config, Log, Model, Owner, Rate, Rates, Setting, Source, Tls,
     describe::without_password,
     keys::Given,
     parse::{self, Parsed},
@@ -146,20 +146,12 @@ fn model(from: &mut Reader<'_>) -> Option<Model> {
 
 fn owner(from: &mut Reader<'_>) -> Option<Owner> {
     let email = from.optional("owner_email", parse::email);
-    let plain = from.secret("owner_password", parse::secret).map(OwnerPassword::Plain);
-    let hash = from.secret("owner_password_hash", parse::bcrypt_hash).map(OwnerPassword::Hash);
-    match (email, plain, hash) {
-        (Some(email), Some(password), None) | (Some(email), None, Some(password)) => {
-            Some(Owner { email, password })
-        }
-        (_, Some(_), Some(_)) => {
-            from.require("owner_password", "not together with SWITCHBOARD_OWNER_PASSWORD_HASH")
-        }
-        (Some(_), None, None) => {
-            from.require("owner_password", "required when SWITCHBOARD_OWNER_EMAIL is set")
-        }
-        (None, None, None) => None,
-        (None, ..) => from.require("owner_email", "required when an owner's password is set"),
+    let password = from.secret("owner_password", parse::secret);
+    match (email, password) {
+        (Some(email), Some(password)) => Some(Owner { email, password }),
+        (Some(_), None) => from.require("owner_password", "required when SWITCHBOARD_OWNER_EMAIL is set"),
+        (None, Some(_)) => from.require("owner_email", "required when SWITCHBOARD_OWNER_PASSWORD is set"),
+        (None, None) => None,
     }
 }
 

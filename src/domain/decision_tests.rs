@@ -52,7 +52,10 @@ fn force_beats_confidence() {
     let verdict = decide(&sure(Intent::Complaint), &open());
     assert_eq!(verdict.decision, Decision::Escalate);
     assert_eq!(verdict.penalties, [Penalty::IntentForceHandoff]);
-    assert_eq!(decide(&Inputs { handoff: true, ..sure(Intent::Price) }, &open()).decision, Decision::Escalate);
+    assert_eq!(
+        decide(&Inputs { handoff: true, ..sure(Intent::Price) }, &open()).decision,
+        Decision::Escalate
+    );
     let stale = decide(&Inputs { stale: true, ..sure(Intent::Price) }, &open());
     assert_eq!((stale.decision, stale.penalties), (Decision::Escalate, vec![Penalty::StaleData]));
 }
@@ -62,12 +65,8 @@ fn force_beats_confidence() {
 fn confidence_is_the_weighted_sum_less_penalties() {
     assert_eq!(confidence(9_000, 8_000, 7_000, &[]), 8_150);
     assert_eq!(confidence(9_000, 8_000, 7_000, &[Penalty::NoSources]), 5_150);
-    let all = [
-        Penalty::NoSources,
-        Penalty::PriceNotFound,
-        Penalty::AvailabilityNotFound,
-        Penalty::SelfCheckLow,
-    ];
+    let all =
+        [Penalty::NoSources, Penalty::PriceNotFound, Penalty::AvailabilityNotFound, Penalty::SelfCheckLow];
     assert_eq!(confidence(5_000, 5_000, 5_000, &all), 0);
 }
 
@@ -148,7 +147,8 @@ fn the_first_settings_send_nothing() {
 
 #[test]
 fn offers_are_recognised() {
-    for text in ["Цена 45 000 руб.", "It costs 20", "за 300₽", "10%", "дам скидку", "El precio es 3"] {
+    for text in ["Цена 45 000 руб.", "It costs 20", "за 300₽", "10%", "дам скидку", "El precio es 3"]
+    {
         assert!(mentions_offer(text), "{text}");
     }
     for text in ["Пришлите VIN", "Costal road", "тоннель стоитель", "Send the photo"] {

@@ -213,7 +213,9 @@ pub fn basis_points(part: f64) -> i32 {
 /// Whether two products of one name are offered at different prices.
 pub fn conflict(hits: &[Hit]) -> bool {
     let mut prices: BTreeMap<Vec<String>, &Quote> = BTreeMap::new();
-    let priced = hits.iter().filter_map(|hit| Some((words::all_terms(&hit.passage.title), hit.passage.price.as_ref()?)));
+    let priced = hits
+        .iter()
+        .filter_map(|hit| Some((words::all_terms(&hit.passage.title), hit.passage.price.as_ref()?)));
     for (name, price) in priced {
         if prices.insert(name, price).is_some_and(|other| other != price) {
             return true;

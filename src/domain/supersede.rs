@@ -39,6 +39,15 @@ pub fn wanted(now: Situation) -> Result<(), Unwanted> {
     }
 }
 
+/// Whether a draft may be asked for.
+pub fn check_draftable(state: State, customer_blocked: bool) -> Result<(), Rejected> {
+    super::conversation::check_sendable(state)?;
+    if customer_blocked {
+        return Err(Rejected::because("CUSTOMER_BLOCKED", "the customer is blocked"));
+    }
+    Ok(())
+}
+
 /// Whether policy may send into a conversation of that state: never beside an operator at work.
 pub const fn may_send_itself(state: State, assigned: bool) -> bool {
     state.is_open() && !assigned && !matches!(state, State::Assigned)

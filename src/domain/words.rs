@@ -66,12 +66,13 @@ fn fold(c: char) -> Option<char> {
 /// Endings of the commonest inflections, longest first. Both sides of a comparison pass through here, so it
 /// need not be linguistics; it must only be the same each time.
 const CYRILLIC: &[&str] = &[
-    "иями", "иях", "ями", "ами", "ого", "его", "ому", "ему", "ыми", "ими", "ии", "ия", "ию", "ие", "ои", "еи",
-    "ах", "ях", "ов", "ев", "ом", "ем", "ам", "ям", "ую", "юю", "ая", "яя", "ое", "ее", "ые", "ыи", "ых", "их",
-    "ью", "а", "я", "о", "е", "у", "ю", "ы", "и", "ь",
+    "иями", "иях", "ями", "ами", "ого", "его", "ому", "ему", "ыми", "ими", "ии", "ия", "ию", "ие", "ои",
+    "еи", "ах", "ях", "ов", "ев", "ом", "ем", "ам", "ям", "ую", "юю", "ая", "яя", "ое", "ее", "ые", "ыи",
+    "ых", "их", "ью", "а", "я", "о", "е", "у", "ю", "ы", "и", "ь",
 ];
 /// Endings that Latin words lose first, with what stays in their place, and the vowels they lose then.
-const LATIN: &[(&str, &str)] = &[("iones", "ion"), ("ies", "y"), ("ing", ""), ("es", ""), ("ed", ""), ("s", "")];
+const LATIN: &[(&str, &str)] =
+    &[("iones", "ion"), ("ies", "y"), ("ing", ""), ("es", ""), ("ed", ""), ("s", "")];
 const VOWELS: &[(&str, &str)] = &[("e", ""), ("o", ""), ("a", ""), ("y", "")];
 
 fn stem(word: &str) -> String {
@@ -82,7 +83,8 @@ fn stem(word: &str) -> String {
         without(&single, VOWELS)
     } else {
         let length = word.chars().count();
-        let root = |ending: &&str| word.strip_suffix(*ending).filter(|_| length >= ending.chars().count() + 3);
+        let root =
+            |ending: &&str| word.strip_suffix(*ending).filter(|_| length >= ending.chars().count() + 3);
         CYRILLIC.iter().find_map(root).unwrap_or(word).to_owned()
     }
 }

@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::effect::Effect;
 use crate::{
+    ai::{Ai, Switches},
     auth::{TenantScope, seal::Keyring},
     channels::Http,
     env::Env,
@@ -19,6 +20,10 @@ pub struct Parts {
     pub keys: Keyring,
     /// Calls messengers.
     pub http: Http,
+    /// Drafts replies.
+    pub ai: Ai,
+    /// The platform's own, above every tenant's settings.
+    pub switches: Switches,
 }
 
 /// The world of one run.
@@ -35,6 +40,8 @@ pub struct Context {
     pub store: Store,
     pub keys: Keyring,
     pub http: Http,
+    pub ai: Ai,
+    pub switches: Switches,
     pub env: Env,
     /// Fires when the run should end early: cancelled, lease lost, shutting down.
     pub cancelled: CancellationToken,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use serde::{Deserialize, Serialize};
 use sea_orm::ActiveEnum;
+use serde::{Deserialize, Serialize};
 
 use super::{Context, Failure, Job, Queue, Terms, enqueue, reply};
 use crate::{
@@ -16,8 +16,8 @@ use crate::{
         event::Event,
         explain::{self, Language},
         retrieval,
-        supersede::{self, Situation},
         suggestion::SuggestionState,
+        supersede::{self, Situation},
     },
     error::Result,
     id::{ConversationId, JobId, MessageId, SuggestionId},
@@ -89,8 +89,7 @@ impl Job for RedraftReply {
 
     #[tracing::instrument(skip_all, fields(conversation.id = %self.conversation))]
     async fn run(&self, cx: &Context) -> Result<(), Failure> {
-        let work =
-            Work { cx, conversation: self.conversation, message: self.message, attempt: self.attempt };
+        let work = Work { cx, conversation: self.conversation, message: self.message, attempt: self.attempt };
         work.run().await
     }
 }
@@ -152,8 +151,7 @@ impl Work<'_> {
         policy.autosend_enabled &= self.cx.switches.autosend;
         let passages = db.passages().candidates(&question).await?;
         let hits = retrieval::rank(&question, passages, retrieval::LIMITS);
-        let input =
-            DraftInput { question, history, language: tenant.language, business: tenant.name, hits };
+        let input = DraftInput { question, history, language: tenant.language, business: tenant.name, hits };
         Ok(Some(Material { input, policy, message_count: conversation.message_count }))
     }
 
@@ -186,7 +184,8 @@ impl Work<'_> {
         } else {
             self.cx.scope.clone()
         };
-        let stored = self.cx.store.of(scope).transaction(async |db| {
+        let db = self.cx.store.of(scope);
+        db.transaction(async |db| {
             let conversation = db.conversations().locked(self.conversation).await?;
             if !self.wanted(db, &conversation).await? {
                 return Ok(None);
@@ -204,8 +203,8 @@ impl Work<'_> {
             }
             db.emit(created(&pending));
             finish(db, &conversation, pending).await.map(Some)
-        });
-        stored.await
+        })
+        .await
     }
 
     fn suggestion(

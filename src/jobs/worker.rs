@@ -175,6 +175,8 @@ impl Worker {
             store: store.clone(),
             keys: self.parts.keys.clone(),
             http: self.parts.http.clone(),
+            ai: self.parts.ai.clone(),
+            switches: self.parts.switches,
             env: store.env().clone(),
             cancelled: slot.cancelled.clone(),
         };

@@ -1,10 +1,17 @@
-//! Channels, customers, conversations, messages; and the webhooks that bring them.
+//! Channels, customers, conversations, messages, the webhooks that bring them; what the AI drafts, and
+//! what it knows.
 
+mod catalog;
 mod channel;
 mod customer;
+mod demand;
+mod escalation;
 mod ingress;
+mod knowledge;
 mod message;
+mod policy;
 pub mod precondition;
+mod suggestion;
 mod take;
 mod thread;
 
@@ -14,8 +21,11 @@ pub use ingress::{Ingress, Received};
 
 use super::Parts;
 use crate::wire::conversation::v1::{
-    channel_service_server::ChannelServiceServer, conversation_service_server::ConversationServiceServer,
-    customer_service_server::CustomerServiceServer, message_service_server::MessageServiceServer,
+    catalog_service_server::CatalogServiceServer, channel_service_server::ChannelServiceServer,
+    conversation_service_server::ConversationServiceServer, customer_service_server::CustomerServiceServer,
+    escalation_service_server::EscalationServiceServer, knowledge_service_server::KnowledgeServiceServer,
+    message_service_server::MessageServiceServer, policy_service_server::PolicyServiceServer,
+    suggestion_service_server::SuggestionServiceServer,
 };
 
 /// Adds the services of this area.
@@ -30,4 +40,9 @@ pub fn add(routes: Routes, parts: &Parts) -> Routes {
         .add_service(CustomerServiceServer::new(customer::Customers::new(store.clone())))
         .add_service(ConversationServiceServer::new(thread::Conversations::new(store.clone())))
         .add_service(MessageServiceServer::new(message::Messages::new(store.clone())))
+        .add_service(SuggestionServiceServer::new(suggestion::Suggestions::new(store.clone())))
+        .add_service(EscalationServiceServer::new(escalation::Escalations::new(store.clone())))
+        .add_service(PolicyServiceServer::new(policy::Policies::new(store.clone())))
+        .add_service(KnowledgeServiceServer::new(knowledge::Documents::new(store.clone())))
+        .add_service(CatalogServiceServer::new(catalog::Products::new(store.clone())))
 }

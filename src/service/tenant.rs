@@ -6,6 +6,7 @@ mod event;
 mod join;
 mod member;
 mod session;
+mod settings;
 mod tenants;
 
 use tonic::service::Routes;
@@ -13,8 +14,8 @@ use tonic::service::Routes;
 use super::Parts;
 use crate::wire::tenant::v1::{
     api_key_service_server::ApiKeyServiceServer, auth_service_server::AuthServiceServer,
-    event_service_server::EventServiceServer,
-    member_service_server::MemberServiceServer, tenant_service_server::TenantServiceServer,
+    event_service_server::EventServiceServer, member_service_server::MemberServiceServer,
+    settings_service_server::SettingsServiceServer, tenant_service_server::TenantServiceServer,
 };
 
 /// Adds the services of this area.
@@ -25,4 +26,5 @@ pub fn add(routes: Routes, parts: &Parts) -> Routes {
         .add_service(MemberServiceServer::new(member::Members::new(parts.store.clone())))
         .add_service(ApiKeyServiceServer::new(api_key::ApiKeys::new(parts.store.clone())))
         .add_service(EventServiceServer::new(event::Events::new(parts.store.clone(), parts.hub.clone())))
+        .add_service(SettingsServiceServer::new(settings::Settings::new(parts.store.clone())))
 }

@@ -1,7 +1,9 @@
 //! Documents, products and decision settings: requests to values, rows to the contract's messages.
 
 use super::{
-    conversation::v1::{self, CreateDocumentRequest, CreateProductRequest, UpdateDocumentRequest, UpdateProductRequest},
+    conversation::v1::{
+        self, CreateDocumentRequest, CreateProductRequest, UpdateDocumentRequest, UpdateProductRequest,
+    },
     mask::Mask,
     tenant::v1 as tenant,
     time,
@@ -80,7 +82,9 @@ pub fn changed_document(request: UpdateDocumentRequest, old: DocumentText) -> Re
     let text = DocumentText {
         title: mask.pick("title", request.title, old.title),
         content: mask.pick("content", request.content, old.content),
-        document_type: mask.pick("document_type", kind, Some(old.document_type)).unwrap_or(DocumentType::Other),
+        document_type: mask
+            .pick("document_type", kind, Some(old.document_type))
+            .unwrap_or(DocumentType::Other),
         category: mask.pick("category", request.category, old.category),
         tags: mask.pick("tags", tags, old.tags),
         active: mask.pick("active", request.active, old.active),
@@ -185,7 +189,11 @@ const PRODUCT_FIELDS: &[&str] = &[
 ];
 
 /// What `old` becomes by `request`; `currency` is the tenant's.
-pub fn changed_product(request: UpdateProductRequest, old: ProductText, currency: &str) -> Result<ProductText> {
+pub fn changed_product(
+    request: UpdateProductRequest,
+    old: ProductText,
+    currency: &str,
+) -> Result<ProductText> {
     let mask = Mask::read(request.update_mask, PRODUCT_FIELDS)?;
     let new_price = request.price.as_ref().map(|given| price(given, currency)).transpose()?;
     let text = ProductText {

@@ -19,7 +19,10 @@ impl Mask {
         let paths = mask.map(|mask| mask.paths).unwrap_or_default();
         for path in &paths {
             if !fields.contains(&path.as_str()) {
-                return Err(Error::invalid("update_mask", format!("`{path}` is not a field that can change")));
+                return Err(Error::invalid(
+                    "update_mask",
+                    format!("`{path}` is not a field that can change"),
+                ));
             }
         }
         Ok(Self { named: (!paths.is_empty()).then_some(paths) })

@@ -101,7 +101,8 @@ impl From<SuggestionState> for v1::SuggestionState {
 
 /// A state to filter by; `None` for all.
 pub fn suggestion_state(number: i32) -> Result<Option<SuggestionState>> {
-    let state = v1::SuggestionState::try_from(number).map_err(|_| Error::invalid("state", "is not a known state"))?;
+    let state =
+        v1::SuggestionState::try_from(number).map_err(|_| Error::invalid("state", "is not a known state"))?;
     Ok(match state {
         v1::SuggestionState::Unspecified => None,
         v1::SuggestionState::Pending => Some(SuggestionState::Pending),
@@ -246,7 +247,8 @@ impl From<&Escalation> for v1::Escalation {
 
 /// A state to filter by or to reach; `None` when unspecified.
 pub fn escalation_state(number: i32) -> Result<Option<EscalationState>> {
-    let state = v1::EscalationState::try_from(number).map_err(|_| Error::invalid("state", "is not a known state"))?;
+    let state =
+        v1::EscalationState::try_from(number).map_err(|_| Error::invalid("state", "is not a known state"))?;
     Ok(match state {
         v1::EscalationState::Unspecified => None,
         v1::EscalationState::Pending => Some(EscalationState::Pending),

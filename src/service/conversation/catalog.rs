@@ -97,8 +97,12 @@ impl CatalogService for Products {
                 demand_version(request.expected_version, &seen)?;
                 let currency = db.tenants().get().await?.currency;
                 let text = knowledge::changed_product(request.clone(), seen.text(), &currency)?;
-                if request.validate_only || text == seen.text() {
-                    return Ok(Row { version: seen.version, ..db.products().preview(id, text) });
+                if request.validate_only {
+                    let Row { version, create_time, .. } = seen;
+                    return Ok(Row { version, create_time, ..db.products().preview(id, text) });
+                }
+                if text == seen.text() {
+                    return Ok(seen);
                 }
                 db.products().change(&seen, text).await
             })

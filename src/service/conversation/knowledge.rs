@@ -10,8 +10,8 @@ use crate::{
     wire::{
         self, changed,
         conversation::v1::{
-            CreateDocumentRequest, DeleteDocumentRequest, DeleteDocumentResponse, Document, GetDocumentRequest,
-            ListDocumentsRequest, ListDocumentsResponse, UpdateDocumentRequest,
+            CreateDocumentRequest, DeleteDocumentRequest, DeleteDocumentResponse, Document,
+            GetDocumentRequest, ListDocumentsRequest, ListDocumentsResponse, UpdateDocumentRequest,
             knowledge_service_server::KnowledgeService,
         },
         knowledge,
@@ -45,12 +45,17 @@ impl KnowledgeService for Documents {
         let id = wire::optional_id("id", &request.id)?.unwrap_or_else(|| self.store.env().id());
         let validate_only = request.validate_only;
         let text = knowledge::new_document(request)?;
-        if validate_only {
-            return Ok(Response::new(Document::from(&Row::preview(scope.tenant(), id, text, self.store.env()))));
-        }
 
-        let db = self.store.of(scope);
-        let row = db.transaction(async |db| db.documents().insert(id, text.clone()).await).await?;
+        let row = self
+            .store
+            .of(scope)
+            .transaction(async |db| {
+                if validate_only {
+                    return Ok(db.documents().preview(id, text.clone()));
+                }
+                db.documents().insert(id, text.clone()).await
+            })
+            .await?;
         Ok(Response::new(Document::from(&row)))
     }
 
@@ -92,8 +97,12 @@ impl KnowledgeService for Documents {
                 let seen = db.documents().get(id).await?;
                 demand_version(request.expected_version, &seen)?;
                 let text = knowledge::changed_document(request.clone(), seen.text())?;
-                if request.validate_only || text == seen.text() {
-                    return Ok(seen.with(text));
+                if request.validate_only {
+                    let Row { version, create_time, .. } = seen;
+                    return Ok(Row { version, create_time, ..db.documents().preview(id, text) });
+                }
+                if text == seen.text() {
+                    return Ok(seen);
                 }
                 db.documents().change(&seen, text).await
             })

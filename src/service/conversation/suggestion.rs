@@ -15,10 +15,10 @@ use crate::{
     wire::{
         self, changed,
         conversation::v1::{
-            self, ApproveRequest, ApproveResponse, EditRequest, EditResponse, EscalateRequest, EscalateResponse,
-            ExplainSuggestionRequest, ExplainSuggestionResponse, GenerateSuggestionRequest,
-            GenerateSuggestionResponse, GetSuggestionRequest, ListSuggestionsRequest, ListSuggestionsResponse,
-            RejectRequest, suggestion_service_server::SuggestionService,
+            self, ApproveRequest, ApproveResponse, EditRequest, EditResponse, EscalateRequest,
+            EscalateResponse, ExplainSuggestionRequest, ExplainSuggestionResponse, GenerateSuggestionRequest,
+            GenerateSuggestionResponse, GetSuggestionRequest, ListSuggestionsRequest,
+            ListSuggestionsResponse, RejectRequest, suggestion_service_server::SuggestionService,
         },
         page::Page,
         suggestion as drafts,
@@ -46,7 +46,8 @@ impl Suggestions {
         how: &Settlement,
         validate_only: bool,
     ) -> Result<Suggestion> {
-        let sent = self.store.of(scope).transaction(async |db| {
+        let db = self.store.of(scope);
+        db.transaction(async |db| {
             let conversation = db.suggestions().get(id).await?.conversation_id;
             let conversation = db.conversations().locked(conversation).await?;
             let seen = db.suggestions().get(id).await?;
@@ -60,8 +61,8 @@ impl Suggestions {
                 return Ok(seen);
             }
             reply::send(db, &conversation, &seen, how).await
-        });
-        sent.await
+        })
+        .await
     }
 }
 
@@ -179,7 +180,10 @@ impl SuggestionService for Suggestions {
         Ok(Response::new(v1::Suggestion::try_from(&row)?))
     }
 
-    async fn escalate(&self, request: Request<EscalateRequest>) -> Result<Response<EscalateResponse>, Status> {
+    async fn escalate(
+        &self,
+        request: Request<EscalateRequest>,
+    ) -> Result<Response<EscalateResponse>, Status> {
         let scope = Caller::of(&request)?.scope()?;
         let request = request.into_inner();
         let id: SuggestionId = wire::id("suggestion_id", &request.suggestion_id)?;

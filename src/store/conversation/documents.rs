@@ -81,20 +81,7 @@ impl Documents<'_, Tx> {
     /// # Errors
     /// `Exists` when the id is taken.
     pub async fn insert(&self, id: DocumentId, text: DocumentText) -> Result<Document> {
-        let now = self.0.env().now();
-        let row = Document {
-            tenant_id: self.0.tenant(),
-            id,
-            title: text.title,
-            content: text.content,
-            document_type: text.document_type,
-            category: text.category,
-            tags: text.tags.into(),
-            active: text.active,
-            version: 1,
-            create_time: now,
-            update_time: now,
-        };
+        let row = self.preview(id, text);
         let insert =
             self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
         match insert.map_err(Error::from) {
@@ -108,15 +95,9 @@ impl Documents<'_, Tx> {
     /// Puts `text` in the place of `seen`, unless someone else changed it first.
     pub async fn change(&self, seen: &Document, text: DocumentText) -> Result<Document> {
         let row = Document {
-            title: text.title,
-            content: text.content,
-            document_type: text.document_type,
-            category: text.category,
-            tags: text.tags.into(),
-            active: text.active,
             version: seen.version + 1,
-            update_time: self.0.env().now(),
-            ..seen.clone()
+            create_time: seen.create_time,
+            ..self.preview(seen.id, text)
         };
         let update = self.0.update::<Entity>().set(row.clone().into_active_model().reset_all());
         let guarded = update.filter(Column::Id.eq(seen.id)).filter(Column::Version.eq(seen.version));
@@ -125,6 +106,24 @@ impl Documents<'_, Tx> {
         }
         self.0.passages().index_document(&row).await?;
         Ok(row)
+    }
+
+    /// The row that such a text would be.
+    pub fn preview(&self, id: DocumentId, text: DocumentText) -> Document {
+        let now = self.0.env().now();
+        Document {
+            tenant_id: self.0.tenant(),
+            id,
+            title: text.title,
+            content: text.content,
+            document_type: text.document_type,
+            category: text.category,
+            tags: text.tags.into(),
+            active: text.active,
+            version: 1,
+            create_time: now,
+            update_time: now,
+        }
     }
 
     /// Removes `seen` and its passages, unless someone else changed it first.

@@ -71,8 +71,7 @@ impl Products<'_, Tx> {
     /// # Errors
     /// `Exists` when the id or the SKU is taken.
     pub async fn insert(&self, id: ProductId, text: ProductText) -> Result<Product> {
-        let now = self.0.env().now();
-        let row = Product { version: 1, create_time: now, update_time: now, ..self.row(id, text) };
+        let row = self.preview(id, text);
         let insert =
             self.0.insert(row.clone().into_active_model()).exec_without_returning(self.0.conn()).await;
         taken(insert.map_err(Error::from))?;
@@ -82,8 +81,11 @@ impl Products<'_, Tx> {
 
     /// Puts `text` in the place of `seen`, unless someone else changed it first.
     pub async fn change(&self, seen: &Product, text: ProductText) -> Result<Product> {
-        let row =
-            Product { version: seen.version + 1, create_time: seen.create_time, ..self.row(seen.id, text) };
+        let row = Product {
+            version: seen.version + 1,
+            create_time: seen.create_time,
+            ..self.preview(seen.id, text)
+        };
         let update = self.0.update::<Entity>().set(row.clone().into_active_model().reset_all());
         let guarded = update.filter(Column::Id.eq(seen.id)).filter(Column::Version.eq(seen.version));
         if taken(guarded.exec(self.0.conn()).await.map_err(Error::from))?.rows_affected == 0 {
@@ -102,7 +104,8 @@ impl Products<'_, Tx> {
         }
     }
 
-    fn row(&self, id: ProductId, text: ProductText) -> Product {
+    /// The row that such a text would be.
+    pub fn preview(&self, id: ProductId, text: ProductText) -> Product {
         let now = self.0.env().now();
         let (price_minor, currency) = text.price.map(|price| (price.minor, price.currency)).unzip();
         Product {
