@@ -223,7 +223,9 @@ impl Inner {
             Err(error) => Err(error),
         };
         match found {
-            Err(Error::Credentials { .. } | Error::Forbidden { .. }) if policy.audience == Audience::Public => {
+            Err(Error::Credentials { .. } | Error::Forbidden { .. })
+                if policy.audience == Audience::Public =>
+            {
                 Ok(None)
             }
             Err(error @ Error::Credentials { .. }) => {
@@ -237,8 +239,7 @@ impl Inner {
     }
 
     async fn paid(&self, tenant: Option<crate::id::TenantId>) -> Result<()> {
-        let tenant =
-            tenant.ok_or_else(|| Error::rejected("NO_CURRENT_TENANT", "choose a tenant first"))?;
+        let tenant = tenant.ok_or_else(|| Error::rejected("NO_CURRENT_TENANT", "choose a tenant first"))?;
         if self.credentials.has_access(tenant).await? {
             return Ok(());
         }
@@ -257,8 +258,9 @@ impl Inner {
         let input = policy.method.input();
         let signing_in = policy.rate == RateClass::Auth;
         if self.rules.concern(&input) || signing_in {
-            let message = DynamicMessage::decode(input, bytes)
-                .map_err(|error| Error::invalid("request", format!("is not what the method takes: {error}")))?;
+            let message = DynamicMessage::decode(input, bytes).map_err(|error| {
+                Error::invalid("request", format!("is not what the method takes: {error}"))
+            })?;
             self.rules.check(&message)?;
             if signing_in {
                 self.attempt(&message, visit).await?;

@@ -17,7 +17,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn address(headers: &HeaderMap, extensions: &Extensions, trusted: &[Cidr]) -> Option<IpAddr> {
     let is_proxy = |address: &IpAddr| trusted.iter().any(|block| block.contains(*address));
     let mut client = extensions.get::<SocketAddr>()?.ip().to_canonical();
-    let lines: Vec<_> = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+    let lines: Vec<_> =
+        headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
     let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
     while is_proxy(&client) {
         let Some(before) = hops.next().and_then(|hop| hop.trim().parse::<IpAddr>().ok()) else { break };

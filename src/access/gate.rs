@@ -35,7 +35,11 @@ fn audience(policy: &MethodPolicy, identity: Option<&Identity>) -> Result<()> {
             if permission.held_by(*role) { Ok(()) } else { Err(lacks(permission, word(role))) }
         }
         (Audience::Member(permission), Identity::Machine { permissions, .. }) if policy.api_key => {
-            if permissions.contains(&permission) { Ok(()) } else { Err(lacks(permission, "api_key".into())) }
+            if permissions.contains(&permission) {
+                Ok(())
+            } else {
+                Err(lacks(permission, "api_key".into()))
+            }
         }
         (Audience::PlatformAdmin, Identity::Person { platform, .. })
             if is_staff(*platform, PlatformRole::Admin) =>

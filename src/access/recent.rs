@@ -2,10 +2,8 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
-
-use tokio::time::Instant;
 
 /// Entries kept at most.
 const MOST: usize = 10_000;
@@ -64,14 +62,14 @@ impl<K: Eq + Hash, V: Clone> Recent<K, V> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn it_forgets_in_time_when_told_and_when_full() {
-        let recent = Recent::new(Duration::from_millis(500));
+    #[test]
+    fn it_forgets_in_time_when_told_and_when_full() {
+        let recent = Recent::new(Duration::from_millis(100));
         let (none, generation) = recent.get(&0);
         assert_eq!(none, None);
         recent.put(generation, 0, 'a');
         assert_eq!(recent.get(&0).0, Some('a'));
-        tokio::time::advance(Duration::from_millis(500)).await;
+        std::thread::sleep(Duration::from_millis(100));
         assert_eq!(recent.get(&0).0, None);
 
         recent.put(generation, 0, 'b');

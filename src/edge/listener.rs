@@ -110,6 +110,8 @@ where
         let Self { peer, service, shutdown, cut } = self;
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
+            // For the floors below, which do not know the edge.
+            request.extensions_mut().insert(peer);
             service.clone().call(request)
         });
         let builder = protocol();

@@ -2,6 +2,7 @@
 // Helpers are tests too: without this, clippy holds them to the rules of production code.
 #![cfg(test)]
 
+mod access;
 mod architecture;
 mod channels;
 mod conversation;

@@ -8,7 +8,8 @@ use crate::{
 
 fn limits(settings: &[(&'static str, &'static str)]) -> (Limits, Env) {
     let env = Env::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap(), 1);
-    let named = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let named =
+        |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let rates = Config::read(named, None).unwrap().rates;
     (Limits::new(rates, None, env.clone()), env)
 }

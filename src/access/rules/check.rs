@@ -11,7 +11,8 @@ use crate::error::Violation;
 /// As HTML's `<input type=email>` has it: what people have, without comments and quotes.
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
     let label = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
-    Regex::new(&format!(r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{label}(?:\.{label})*$")).expect("a valid pattern")
+    Regex::new(&format!(r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{label}(?:\.{label})*$"))
+        .expect("a valid pattern")
 });
 
 impl Field {

@@ -135,7 +135,8 @@ fn repeated(field: &mut Field, list: &DynamicMessage) -> Result<(), String> {
             ("max_items", Value::U64(most)) => field.whole.push(Rule::MaxItems(*most)),
             ("items", Value::Message(items)) => {
                 for (kind, value) in items.fields() {
-                    let rules = value.as_message().ok_or_else(|| unsupported("repeated.items", kind.name()))?;
+                    let rules =
+                        value.as_message().ok_or_else(|| unsupported("repeated.items", kind.name()))?;
                     field.each.extend(scalar(&field.descriptor.kind(), kind.name(), rules)?);
                 }
             }
@@ -172,7 +173,8 @@ fn one(kind: &str, name: &str, value: &Value) -> Result<Option<Rule>, String> {
         ("string", "min_len", Value::U64(least)) => Some(Some(Rule::MinLen(*least))),
         ("string", "max_len", Value::U64(most)) => Some(Some(Rule::MaxLen(*most))),
         ("string", "pattern", Value::String(pattern)) => {
-            let pattern = regex::Regex::new(pattern).map_err(|error| format!("has a broken pattern: {error}"))?;
+            let pattern =
+                regex::Regex::new(pattern).map_err(|error| format!("has a broken pattern: {error}"))?;
             Some(Some(Rule::Pattern(pattern)))
         }
         ("string", "email", Value::Bool(on)) => Some(on.then_some(Rule::Email)),
