@@ -13,7 +13,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         "",
         &[".google.api", ".buf.validate"],
     )?;
-    fixture(&out)
+    fixture(&out)?;
+    for name in ["trial", "broken"] {
+        println!("cargo::rerun-if-changed=tests/data/access/{name}.proto");
+        let includes = ["tests/data/access", "proto", "proto/third_party"];
+        describe(&includes, &[format!("{name}.proto")], &out.join(format!("{name}.bin")))?;
+    }
+    Ok(())
 }
 
 /// The services of the transcoding cases, for the tests and the example that serve them.
@@ -43,8 +49,17 @@ fn protos(folder: &str) -> Result<Vec<String>, Box<dyn Error>> {
     Ok(found)
 }
 
-/// Writes the descriptors (with comments and custom options) to `set` and Rust code to `OUT_DIR/<folder>`.
-/// Packages that only `options` use are read as descriptors, never as Rust types.
+/// Writes the descriptors, with comments and custom options.
+fn describe(includes: &[&str], files: &[String], set: &Path) -> Result<protox::Compiler, Box<dyn Error>> {
+    let mut compiler = protox::Compiler::new(includes)?;
+    compiler.include_imports(true).include_source_info(true).open_files(files)?;
+    // prost drops custom options from its own FileDescriptorSet: the encoded bytes keep them.
+    fs::write(set, compiler.encode_file_descriptor_set())?;
+    Ok(compiler)
+}
+
+/// Writes the descriptors to `set` and Rust code to `OUT_DIR/<folder>`. Packages that only `options` use
+/// are read as descriptors, never as Rust types.
 fn compile(
     includes: &[&str],
     files: &[String],
@@ -52,10 +67,7 @@ fn compile(
     folder: &str,
     options: &[&str],
 ) -> Result<(), Box<dyn Error>> {
-    let mut compiler = protox::Compiler::new(includes)?;
-    compiler.include_imports(true).include_source_info(true).open_files(files)?;
-    // prost drops custom options from its own FileDescriptorSet: the encoded bytes keep them.
-    fs::write(set, compiler.encode_file_descriptor_set())?;
+    let compiler = describe(includes, files, set)?;
     let code = PathBuf::from(env::var("OUT_DIR")?).join(folder);
     fs::create_dir_all(&code)?;
     let mut builder = tonic_prost_build::configure().out_dir(code).include_file("contract.rs");

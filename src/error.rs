@@ -47,6 +47,9 @@ pub enum Error {
     /// RESOURCE_EXHAUSTED with `RetryInfo`.
     #[error("too many requests")]
     Limited { retry: Duration },
+    /// RESOURCE_EXHAUSTED: the request message is larger than `limit` bytes.
+    #[error("the request is larger than {limit} bytes")]
+    TooLarge { limit: usize },
     /// DEADLINE_EXCEEDED.
     #[error("the deadline passed")]
     DeadlineExceeded,
@@ -110,6 +113,7 @@ impl Error {
             Self::Dangling => "DANGLING_REFERENCE",
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Limited { .. } => "RATE_LIMITED",
+            Self::TooLarge { .. } => "REQUEST_TOO_LARGE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Unavailable(_) => "UNAVAILABLE",
             Self::Internal(_) => "INTERNAL",
@@ -125,7 +129,7 @@ impl Error {
             Self::Exists { .. } => Code::AlreadyExists,
             Self::Unauthenticated | Self::Credentials { .. } => Code::Unauthenticated,
             Self::Forbidden { .. } => Code::PermissionDenied,
-            Self::Limited { .. } => Code::ResourceExhausted,
+            Self::Limited { .. } | Self::TooLarge { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Unavailable(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,

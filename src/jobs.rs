@@ -22,6 +22,7 @@ mod relay;
 pub mod reply;
 pub mod send_message;
 mod running;
+pub mod send_message;
 mod sweeper;
 mod ticket;
 mod worker;

@@ -52,6 +52,7 @@
 //! 6. a test: it works, it is refused, another tenant sees nothing;
 //! 7. `make test`.
 
+pub mod access;
 pub mod ai;
 pub mod auth;
 pub mod channels;

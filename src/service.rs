@@ -8,7 +8,12 @@ pub mod tenant;
 use chrono::{DateTime, Utc};
 use tonic::service::Routes;
 
-use crate::{auth::password::Passwords, events::Hub, store::Store};
+use crate::{
+    auth::{password::Passwords, seal::Keyring},
+    channels::Http,
+    events::Hub,
+    store::Store,
+};
 
 /// What handlers are made of.
 #[derive(Clone)]
@@ -17,6 +22,10 @@ pub struct Parts {
     /// Carries live events.
     pub hub: Hub,
     pub passwords: Passwords,
+    /// Seals and opens the secrets of channels.
+    pub keys: Keyring,
+    /// Calls messengers.
+    pub http: Http,
     /// When this process started.
     pub started: DateTime<Utc>,
 }

@@ -4,12 +4,14 @@
 pub mod admin;
 pub mod billing;
 pub mod changed;
+pub mod channel;
 mod event;
 pub mod knowledge;
 pub mod mask;
 pub mod page;
 pub mod suggestion;
 pub mod tenant;
+pub mod thread;
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;

@@ -221,7 +221,9 @@ mod tests {
         let any = Precondition::default();
 
         assert!(any.holds(&now));
-        assert!(Precondition { version: Some(7), last_message: last, assignee: Some(ANN), ..any }.holds(&now));
+        assert!(
+            Precondition { version: Some(7), last_message: last, assignee: Some(ANN), ..any }.holds(&now)
+        );
         assert!(!Precondition { version: Some(6), ..any }.holds(&now));
         assert!(!Precondition { last_message: Some(MessageId(Uuid::from_u128(4))), ..any }.holds(&now));
         assert!(!Precondition { assignee: Some(BEN), ..any }.holds(&now));

@@ -6,6 +6,7 @@ mod credentials;
 mod invites;
 mod keys;
 mod members;
+mod sealing;
 mod sessions;
 mod tenants;
 mod users;

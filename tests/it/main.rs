@@ -5,6 +5,7 @@
 mod architecture;
 mod channels;
 mod events;
+mod jobs;
 mod rig;
 mod support;
 mod transaction;

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, ExprTrait, FromQueryResult, IntoActiveModel, QueryFilter, Value, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, ExprTrait, FromQueryResult, IntoActiveModel, QueryFilter, Value,
+    sea_query::Expr,
 };
 use serde_json::Value as Json;
 

@@ -45,7 +45,7 @@ pub async fn both(test: impl AsyncFn(Pair)) {
 
 impl Pair {
     pub async fn sqlite() -> Self {
-        let path = Cluster::shared().scratch().join(format!("t{}.db", number()));
+        let path = Cluster::shared().scratch().join(format!("t{}/switchboard.db", number()));
         let errands = librarian();
         let (done, ready) = oneshot::channel();
         errands.send(Errand::Copy(path.clone(), done)).ok().expect(LIBRARIAN);
@@ -124,6 +124,7 @@ async fn work(mut inbox: mpsc::UnboundedReceiver<Errand>) {
     while let Some(errand) = inbox.recv().await {
         match errand {
             Errand::Copy(path, done) => {
+                std::fs::create_dir(path.parent().expect("a folder of its own")).unwrap();
                 std::fs::copy(&template, path).unwrap();
                 let _ = done.send(());
             }
@@ -133,9 +134,7 @@ async fn work(mut inbox: mpsc::UnboundedReceiver<Errand>) {
                 let _ = done.send(());
             }
             Errand::Remove(path) => {
-                for suffix in ["", "-wal", "-shm"] {
-                    let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
-                }
+                let _ = std::fs::remove_dir_all(path.parent().expect("a folder of its own"));
             }
             Errand::Drop(name) => {
                 let _ =

@@ -12,6 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Pair;
 
+/// The settings without which nothing serves from PostgreSQL, and passwords as cheap as it allows.
+pub const KEYS: &[(&str, &str)] = &[
+    ("SWITCHBOARD_MASTER_KEY", "tests:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+    ("SWITCHBOARD_PEPPER", "a pepper for tests and nothing else"),
+    ("SWITCHBOARD_BCRYPT_COST", "10"),
+];
+
 /// A running `switchboard serve`; killed when dropped.
 pub struct Server {
     child: Child,
@@ -25,7 +32,9 @@ impl Server {
     pub async fn start(pair: &Pair, settings: &[(&str, &str)]) -> Self {
         let mut all = vec![("DATABASE_URL".to_owned(), pair.database_url.clone())];
         all.extend(pair.redis_url.iter().map(|url| ("REDIS_URL".to_owned(), url.clone())));
-        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        all.extend(
+            KEYS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         let port = free_port();
         let output = Arc::default();
         let child = spawn(port, &all, &output);

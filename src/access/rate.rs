@@ -1,0 +1,226 @@
+//! Rate limits: the generic cell rate algorithm (GCRA), in Redis for all processes, or in memory.
+
+mod local;
+mod shared;
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use redis::aio::ConnectionManager;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::identify::tenant;
+use crate::{
+    auth::Identity,
+    config::{Rate, Rates},
+    env::Env,
+    error::{Error, Result},
+    id::{ChannelId, TenantId},
+    wire::policy::v1::RateClass,
+};
+
+/// Decides whether one more call fits.
+pub struct Limits {
+    rates: Rates,
+    local: local::Local,
+    shared: Option<shared::Shared>,
+    env: Env,
+}
+
+/// Whose calls are counted together, of which class.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    class: &'static str,
+    who: Who,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    /// One IPv4 address, or the /64 of an IPv6 address: that much is one household.
+    Network(Option<IpAddr>),
+    /// A hash of the account's name, from one network.
+    Account(u64, Option<IpAddr>),
+    Caller(uuid::Uuid),
+    Tenant(TenantId),
+    Channel(ChannelId),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = |ip: &Option<IpAddr>| ip.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
+        match &self.who {
+            Who::Network(ip) => write!(f, "rl:{}:ip:{}", self.class, address(ip)),
+            Who::Account(name, ip) => write!(f, "rl:{}:account:{name:016x}:{}", self.class, address(ip)),
+            Who::Caller(id) => write!(f, "rl:{}:caller:{id}", self.class),
+            Who::Tenant(id) => write!(f, "rl:{}:tenant:{id}", self.class),
+            Who::Channel(id) => write!(f, "rl:{}:channel:{id}", self.class),
+        }
+    }
+}
+
+/// Where a caller stands after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) limit: u32,
+    pub(super) remaining: u32,
+    /// Until everything is available again.
+    pub(super) reset: Duration,
+    /// `None`: the call fits. Else when it would.
+    pub(super) wait: Option<Duration>,
+}
+
+impl Standing {
+    /// RESOURCE_EXHAUSTED in whole seconds, as `retry-after` counts.
+    pub(super) fn verdict(&self) -> Result<()> {
+        match self.wait {
+            None => Ok(()),
+            Some(wait) => Err(Error::Limited { retry: Duration::from_secs(whole_seconds(wait).max(1)) }),
+        }
+    }
+}
+
+pub(super) fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+impl Limits {
+    pub fn new(rates: Rates, redis: Option<ConnectionManager>, env: Env) -> Self {
+        Self { rates, local: local::Local::default(), shared: redis.map(shared::Shared::new), env }
+    }
+
+    /// Counts one delivery of a messenger; RESOURCE_EXHAUSTED when it is one too many.
+    pub async fn delivery(&self, channel: ChannelId) -> Result<()> {
+        let Some(rate) = self.rates.webhook else { return Ok(()) };
+        self.spend(Key { class: "webhook", who: Who::Channel(channel) }, rate).await.verdict()
+    }
+
+    /// Counts one attempt to get at an account; `None` without a limit.
+    pub(super) async fn attempt(&self, account: &str, address: Option<IpAddr>) -> Option<Standing> {
+        let rate = self.rates.auth?;
+        let name = xxh3_64(account.trim().to_lowercase().as_bytes());
+        Some(self.spend(Key { class: "auth", who: Who::Account(name, network(address)) }, rate).await)
+    }
+
+    /// Counts one call of a class. Answers the tightest of its limits; `None` without any.
+    pub(super) async fn call(
+        &self,
+        class: RateClass,
+        identity: Option<&Identity>,
+        address: Option<IpAddr>,
+    ) -> Option<Standing> {
+        let mut tightest: Option<Standing> = None;
+        for (key, rate) in self.limits(class, identity, address) {
+            let standing = self.spend(key, rate).await;
+            if standing.wait.is_some() {
+                return Some(standing);
+            }
+            if tightest.is_none_or(|other| standing.remaining < other.remaining) {
+                tightest = Some(standing);
+            }
+        }
+        tightest
+    }
+
+    fn limits(
+        &self,
+        class: RateClass,
+        identity: Option<&Identity>,
+        address: Option<IpAddr>,
+    ) -> Vec<(Key, Rate)> {
+        let (name, rate, together) = match class {
+            RateClass::Read => ("read", self.rates.read, false),
+            RateClass::Write => ("write", self.rates.write, false),
+            RateClass::Stream => ("stream", self.rates.stream, false),
+            RateClass::Ai => ("ai", self.rates.ai, true),
+            RateClass::Bulk => ("bulk", self.rates.bulk, true),
+            RateClass::Webhook => ("webhook", self.rates.webhook, true),
+            RateClass::Auth => ("auth", self.rates.auth_address, false),
+            RateClass::Public | RateClass::Unspecified => ("public", self.rates.public, false),
+        };
+        let Some(rate) = rate else { return Vec::new() };
+        let by_network = matches!(class, RateClass::Auth | RateClass::Public | RateClass::Unspecified);
+        let Some(identity) = identity.filter(|_| !by_network) else {
+            return vec![(Key { class: name, who: Who::Network(network(address)) }, rate)];
+        };
+        let of_tenant = |rate| tenant(identity).map(|id| (Key { class: name, who: Who::Tenant(id) }, rate));
+        let caller = match identity {
+            Identity::Person { user, .. } => user.0,
+            Identity::Machine { key, .. } => key.0,
+        };
+        let own = (Key { class: name, who: Who::Caller(caller) }, rate);
+        if together {
+            return vec![of_tenant(rate).unwrap_or(own)];
+        }
+        let shared = Rate { count: rate.count.saturating_mul(self.rates.tenant_factor), ..rate };
+        std::iter::once(own).chain(of_tenant(shared)).collect()
+    }
+
+    async fn spend(&self, key: Key, rate: Rate) -> Standing {
+        let pace = Pace::of(rate);
+        let cell = match &self.shared {
+            Some(shared) => shared.spend(&key, pace).await,
+            None => None,
+        };
+        // Without Redis the limit holds in each process alone: limited, not open.
+        let cell = cell.unwrap_or_else(|| self.local.spend(key, pace, self.env.now().timestamp_micros()));
+        pace.standing(rate, cell)
+    }
+}
+
+fn network(address: Option<IpAddr>) -> Option<IpAddr> {
+    match address? {
+        IpAddr::V6(v6) => Some(IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into())),
+        v4 => Some(v4),
+    }
+}
+
+/// A rate in the terms of GCRA, in microseconds.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// What one call costs.
+    emission: i64,
+    /// How far ahead of its pace a caller may be.
+    tolerance: i64,
+}
+
+/// The answer of GCRA, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cell {
+    allowed: bool,
+    /// Until the call would fit; not positive when it does.
+    wait: i64,
+    /// Until all is available again.
+    ahead: i64,
+}
+
+impl Pace {
+    fn of(rate: Rate) -> Self {
+        let tolerance = i64::try_from(rate.per.as_micros()).unwrap_or(i64::MAX / 4);
+        Self { emission: (tolerance / i64::from(rate.count)).max(1), tolerance }
+    }
+
+    /// Decides one call at `now`; `arrival` is the theoretical arrival time of the last one.
+    fn decide(self, arrival: Option<i64>, now: i64) -> (Cell, i64) {
+        let arrival = arrival.unwrap_or(now).max(now);
+        let next = arrival + self.emission;
+        let wait = next - self.tolerance - now;
+        if wait > 0 {
+            (Cell { allowed: false, wait, ahead: arrival - now }, arrival)
+        } else {
+            (Cell { allowed: true, wait, ahead: next - now }, next)
+        }
+    }
+
+    fn standing(self, rate: Rate, cell: Cell) -> Standing {
+        let micros = |time: i64| Duration::from_micros(u64::try_from(time).unwrap_or(0));
+        let left = (self.tolerance - cell.ahead).max(0) / self.emission;
+        Standing {
+            limit: rate.count,
+            remaining: if cell.allowed { u32::try_from(left).unwrap_or(u32::MAX).min(rate.count) } else { 0 },
+            reset: micros(cell.ahead),
+            wait: (!cell.allowed).then(|| micros(cell.wait)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! ChannelService: connected accounts of messengers.
+
+use std::collections::HashMap;
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use serde_json::{Map, Value as Json};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    auth::{Caller, seal::Keyring},
+    channels::{Account, Channel as _, Http, InvalidAccount},
+    domain::{channel::Health, conversation::ChannelKind},
+    env::Env,
+    error::{Error, Result},
+    id::ChannelId,
+    jobs::outbound::channel_updated,
+    store::{
+        Store,
+        conversation::{Channel as Row, ChannelChange, NewChannel},
+    },
+    wire::{
+        self,
+        channel::Secrets,
+        conversation::v1::{
+            Channel, CreateChannelRequest, CreateChannelResponse, GetChannelRequest, ListChannelsRequest,
+            ListChannelsResponse, SetChannelEnabledRequest, TestChannelRequest, TestChannelResponse,
+            UpdateChannelRequest, channel_service_server::ChannelService,
+        },
+        mask::Mask,
+        page::Page,
+    },
+};
+
+/// Serves channels.
+pub struct Channels {
+    store: Store,
+    keys: Keyring,
+    http: Http,
+}
+
+impl Channels {
+    pub fn new(store: Store, keys: Keyring, http: Http) -> Self {
+        Self { store, keys, http }
+    }
+}
+
+#[tonic::async_trait]
+impl ChannelService for Channels {
+    async fn create_channel(
+        &self,
+        request: Request<CreateChannelRequest>,
+    ) -> Result<Response<CreateChannelResponse>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let CreateChannelRequest { id, name, account, secrets, validate_only } = request.into_inner();
+        let id = wire::optional_id("id", &id)?.unwrap_or_else(|| self.store.env().id());
+        let name = named(&name)?;
+        let (kind, config) = account.ok_or_else(|| Error::invalid("account", "must be given"))?.into();
+        let mut secrets = match secrets {
+            Some(secrets) => Secrets::from(secrets).of(kind)?,
+            None => Map::new(),
+        };
+        let generated = make_up(kind, &mut secrets, self.store.env());
+        let (config, secrets) = (Json::Object(config), Json::Object(secrets));
+        let account = open(kind, &config, &secrets)?;
+        let account = account.external_id().unwrap_or_default().to_owned();
+        if validate_only {
+            return Ok(Response::new(CreateChannelResponse::default()));
+        }
+
+        let row = self
+            .store
+            .of(scope)
+            .transaction(async |db| {
+                let secrets = db.channels().seal_secrets(&self.keys, id, &secrets).await?;
+                let (name, account, config) = (name.clone(), account.clone(), config.clone());
+                let row =
+                    db.channels().insert(NewChannel { id, kind, name, account, config, secrets }).await?;
+                db.emit(channel_updated(&row));
+                Ok(row)
+            })
+            .await?;
+
+        let channel = Some((&row).into());
+        Ok(Response::new(CreateChannelResponse { channel, generated_secrets: generated }))
+    }
+
+    async fn get_channel(&self, request: Request<GetChannelRequest>) -> Result<Response<Channel>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let id = wire::id("channel_id", &request.get_ref().channel_id)?;
+        let row = self.store.of(scope).channels().get(id).await?;
+        Ok(Response::new((&row).into()))
+    }
+
+    async fn list_channels(
+        &self,
+        request: Request<ListChannelsRequest>,
+    ) -> Result<Response<ListChannelsResponse>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let ListChannelsRequest { page_size, page_token } = request.into_inner();
+        let page = Page::<ChannelId>::read("channels", page_size, &page_token, &[])?;
+        let rows = self.store.of(scope).channels().list(page.after(), page.fetch()).await?;
+        let (rows, next_page_token) = page.cut(rows, |row| row.id);
+        let channels = rows.iter().map(Channel::from).collect();
+        Ok(Response::new(ListChannelsResponse { channels, next_page_token }))
+    }
+
+    async fn update_channel(
+        &self,
+        request: Request<UpdateChannelRequest>,
+    ) -> Result<Response<Channel>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let UpdateChannelRequest {
+            channel_id,
+            name,
+            account,
+            secrets,
+            update_mask,
+            expected_version,
+            validate_only,
+        } = request.into_inner();
+        let id: ChannelId = wire::id("channel_id", &channel_id)?;
+        let mask = Mask::read(update_mask, FIELDS)?;
+        let name = if mask.changes("name", !name.is_empty()) { Some(named(&name)?) } else { None };
+        let account = account.filter(|_| FIELDS[1..4].iter().any(|field| mask.changes(field, true)));
+        let account: Option<wire::channel::Settings> = account.map(Into::into);
+        let secrets = secrets.filter(|_| FIELDS[4..].iter().any(|field| mask.changes(field, true)));
+        let secrets = secrets.map(Secrets::from);
+
+        let row = self
+            .store
+            .of(scope)
+            .transaction(async |db| {
+                let seen = db.channels().get(id).await?;
+                if expected_version != 0 && expected_version != seen.version {
+                    return Err(Error::stale());
+                }
+                let mut known = db.channels().open_secrets(&self.keys, &seen).await?;
+                if let Some(Secrets { kind, members }) = &secrets {
+                    let new = Secrets { kind: *kind, members: members.clone() }.of(seen.kind)?;
+                    known.as_object_mut().ok_or_else(unreadable)?.extend(new);
+                }
+                let config = match &account {
+                    Some((kind, _)) if *kind != seen.kind => {
+                        return Err(Error::invalid("account", "the kind of a channel cannot change"));
+                    }
+                    Some((_, config)) => Json::Object(config.clone()),
+                    None => seen.config.clone(),
+                };
+                let opened = open(seen.kind, &config, &known)?;
+                if validate_only {
+                    return Ok(seen);
+                }
+                let repaired = account.is_some() || secrets.is_some();
+                let change = ChannelChange {
+                    name: name.clone(),
+                    // A Telegram bot's number is part of its token.
+                    account: repaired.then(|| (opened.external_id().unwrap_or_default().to_owned(), config)),
+                    secrets: match &secrets {
+                        Some(_) => Some(db.channels().seal_secrets(&self.keys, id, &known).await?),
+                        None => None,
+                    },
+                    health: repaired.then_some((Health::Unknown, None)),
+                    enabled: None,
+                };
+                let row = db.channels().change(&seen, change).await?;
+                db.emit(channel_updated(&row));
+                Ok(row)
+            })
+            .await?;
+
+        Ok(Response::new((&row).into()))
+    }
+
+    async fn set_channel_enabled(
+        &self,
+        request: Request<SetChannelEnabledRequest>,
+    ) -> Result<Response<Channel>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let SetChannelEnabledRequest { channel_id, enabled, expected_version } = request.into_inner();
+        let id = wire::id("channel_id", &channel_id)?;
+
+        let row = self
+            .store
+            .of(scope)
+            .transaction(async |db| {
+                let seen = db.channels().get(id).await?;
+                if expected_version != 0 && expected_version != seen.version {
+                    return Err(Error::stale());
+                }
+                if seen.enabled == enabled {
+                    return Ok(seen);
+                }
+                let change = ChannelChange { enabled: Some(enabled), ..ChannelChange::default() };
+                let row = db.channels().change(&seen, change).await?;
+                db.emit(channel_updated(&row));
+                Ok(row)
+            })
+            .await?;
+
+        Ok(Response::new((&row).into()))
+    }
+
+    async fn test_channel(
+        &self,
+        request: Request<TestChannelRequest>,
+    ) -> Result<Response<TestChannelResponse>, Status> {
+        let scope = Caller::of(&request)?.scope()?;
+        let id = wire::id("channel_id", &request.get_ref().channel_id)?;
+
+        let db = self.store.of(scope);
+        let seen: Row = db.channels().get(id).await?;
+        let secrets = db.channels().open_secrets(&self.keys, &seen).await?;
+        let answer = open(seen.kind, &seen.config, &secrets)?.probe(&self.http).await;
+        let (ok, reason, detail) = match answer {
+            Ok(name) => (true, String::new(), name),
+            Err(refusal) => (false, refusal.reason.as_str().to_owned(), refusal.detail),
+        };
+        let health = if ok { (Health::Ok, None) } else { (Health::Broken, Some(reason.clone())) };
+        let changed = db
+            .transaction(async |db| {
+                let changed = db.channels().set_health(id, health.0, health.1.clone()).await?;
+                if let Some(row) = &changed {
+                    db.emit(channel_updated(row));
+                }
+                Ok(changed)
+            })
+            .await?;
+
+        let channel = Some((&changed.unwrap_or(seen)).into());
+        Ok(Response::new(TestChannelResponse { ok, reason, detail, channel }))
+    }
+}
+
+/// What an update may name: the name, the accounts, the secrets.
+const FIELDS: &[&str] =
+    &["name", "whatsapp", "telegram", "webhook", "whatsapp_secrets", "telegram_secrets", "webhook_secrets"];
+
+fn named(name: &str) -> Result<String> {
+    match name.trim() {
+        "" => Err(Error::invalid("name", "must not be empty")),
+        name => Ok(name.to_owned()),
+    }
+}
+
+fn open(kind: ChannelKind, config: &Json, secrets: &Json) -> Result<Account> {
+    let account = Account::open(kind, config.clone(), secrets.clone());
+    account.map_err(|InvalidAccount { field, problem }| Error::invalid(field, problem))
+}
+
+/// Makes up the secret that our side may choose, unless it is given; returns what was made up.
+fn make_up(kind: ChannelKind, secrets: &mut Map<String, Json>, env: &Env) -> HashMap<String, String> {
+    let (field, secret) = match kind {
+        ChannelKind::Whatsapp => ("verify_token", URL_SAFE_NO_PAD.encode(env.bytes::<32>())),
+        ChannelKind::Telegram => ("webhook_secret", URL_SAFE_NO_PAD.encode(env.bytes::<32>())),
+        ChannelKind::Webhook => ("signing_secret", format!("whsec_{}", STANDARD.encode(env.bytes::<32>()))),
+    };
+    if secrets.contains_key(field) {
+        return HashMap::new();
+    }
+    secrets.insert(field.to_owned(), Json::String(secret.clone()));
+    HashMap::from([(field.to_owned(), secret)])
+}
+
+fn unreadable() -> Error {
+    Error::internal(anyhow::anyhow!("the secrets of a channel are not a JSON object"))
+}

@@ -1,0 +1,125 @@
+//! Webhooks of messengers, from raw request to stored rows.
+//!
+//! A request is proven on its raw bytes, parsed, and stored whole in one transaction before it is answered;
+//! if that cannot commit, the answer is 503 and the messenger keeps it. A plain text message of a known
+//! customer costs these statements (`bench` repeats them as the ceiling):
+//!
+//! 1. `insert into inbox … on conflict do update … where outcome = 'expected' returning body`: the gate
+//! 2. `select … from customer_identity join customer`: who writes
+//! 3. `insert into conversation … on conflict do update … returning *`: the one open conversation, its counters
+//! 4. `insert into message`
+//! 5. `update suggestion …`: the pending draft is superseded
+//! 6. `insert into job … returning id`: a draft is wanted
+//! 7. `insert into event`: message.created, conversation.updated
+//!
+//! The channel is read before, outside of the transaction.
+
+use serde_json::Value as Json;
+
+use super::take::Taking;
+use crate::{
+    auth::{TenantScope, seal::Keyring},
+    channels::{Account, Channel as _, RawRequest},
+    domain::{conversation::ChannelKind, signature::SignatureError},
+    error::{Error, Result},
+    id::ChannelId,
+    store::{Store, conversation::Channel},
+};
+
+/// Takes in webhooks.
+#[derive(Clone)]
+pub struct Ingress {
+    store: Store,
+    keys: Keyring,
+}
+
+/// A webhook that is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received {
+    /// Items that were new.
+    pub new: usize,
+    /// Items that were there already.
+    pub duplicates: usize,
+    /// The body to answer with, status 200.
+    pub receipt: Json,
+}
+
+impl Ingress {
+    pub fn new(store: Store, keys: Keyring) -> Self {
+        Self { store, keys }
+    }
+
+    /// Stores everything a webhook of `channel` (an id as in the path) says, once. Durable when this returns.
+    ///
+    /// # Errors
+    /// `NotFound` for a channel that is not there, off, or of another kind; `INVALID_SIGNATURE` when the
+    /// request is not proven; `Invalid` for a body that is no JSON object; `Unavailable` when it could not be
+    /// stored and must come again. In all of these nothing is written.
+    pub async fn receive(&self, kind: ChannelKind, channel: &str, request: &RawRequest) -> Result<Received> {
+        let (channel, account) = self.channel(kind, channel).await?;
+        let now = self.store.env().now();
+        account.verify(request, now).map_err(|error| refused(kind, error))?;
+        let facts = account.parse(&request.body).map_err(|problem| Error::invalid("body", problem))?;
+
+        let scope = TenantScope::of_channel(channel.tenant_id);
+        let taking = Taking { channel: &channel, account: &account, body: &request.body };
+        let stored = self
+            .store
+            .of(scope)
+            .transaction(async |db| {
+                let mut new = 0;
+                for fact in &facts {
+                    new += usize::from(taking.take(db, fact).await?);
+                }
+                Ok(new)
+            })
+            .await;
+        let new = match stored {
+            Ok(new) => new,
+            // Whatever went wrong, the messenger is the only one who still has it.
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            Err(error) => return Err(Error::unavailable(error)),
+        };
+
+        let duplicates = facts.len() - new;
+        count(kind, "new", new);
+        count(kind, "duplicate", duplicates);
+        Ok(Received { new, duplicates, receipt: account.receipt(&facts) })
+    }
+
+    /// Answers the question whether the address is ours: the plain text to answer with.
+    pub async fn challenge(&self, kind: ChannelKind, channel: &str, request: &RawRequest) -> Result<String> {
+        let (_, account) = self.channel(kind, channel).await?;
+        account.challenge(request).map_err(|error| {
+            count(kind, "refused", 1);
+            Error::forbidden("INVALID_CHALLENGE", error.to_string())
+        })
+    }
+
+    async fn channel(&self, kind: ChannelKind, id: &str) -> Result<(Channel, Account)> {
+        let missing = || Error::not_found("channel", id);
+        let id: ChannelId = id.parse().map_err(|_| missing())?;
+        let channel = self.store.system().channel(id).await?.filter(|channel| channel.kind == kind);
+        let channel = channel.ok_or_else(missing)?;
+        let db = self.store.of(TenantScope::of_channel(channel.tenant_id));
+        let secrets = db.channels().open_secrets(&self.keys, &channel).await?;
+        let account = Account::open(kind, channel.config.clone(), secrets).map_err(Error::internal)?;
+        Ok((channel, account))
+    }
+}
+
+fn refused(kind: ChannelKind, error: SignatureError) -> Error {
+    count(kind, "refused", 1);
+    Error::Credentials { reason: "INVALID_SIGNATURE", message: error.to_string().into(), retry: None }
+}
+
+fn count(kind: ChannelKind, outcome: &'static str, by: usize) {
+    let channel = match kind {
+        ChannelKind::Whatsapp => "whatsapp",
+        ChannelKind::Telegram => "telegram",
+        ChannelKind::Webhook => "webhook",
+    };
+    let by = u64::try_from(by).unwrap_or(u64::MAX);
+    metrics::counter!("switchboard_webhook_items_total", "channel" => channel, "outcome" => outcome)
+        .increment(by);
+}

@@ -1,0 +1,238 @@
+//! The whole engine on the four pairs of database and bus.
+use switchboard::{jobs::Terms, store::jobs::Ticket};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promised_job_runs_once() {
+    on_all(async |bench| {
+        let engine = bench.start(|_| {}).await;
+        for batch in 0..10 {
+            let jobs: Vec<Scripted> = (0..50).map(|n| Scripted::new(batch * 50 + n, &[])).collect();
+            bench.promise(&jobs, Terms::now()).await;
+        }
+        bench.settled(PATIENCE).await;
+        engine.stop().await;
+        let mut runs = runs(bench.tenant());
+        runs.sort();
+        runs.dedup();
+        assert_eq!(runs.len(), 500);
+        assert!(bench.rows().await.iter().all(|row| row.state == DONE && row.epoch == 1));
+        empty(&bench).await;
+    })
+    .await;
+}
+
+/// Redis holds nothing once everything ended: no entry, nothing pending.
+pub async fn empty(bench: &Bench) {
+    let Some(client) = &bench.redis else { return };
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("test:{jq:*}:s").query_async(&mut connection).await.unwrap();
+    assert!(!keys.is_empty());
+    for key in keys {
+        let length: u64 = redis::cmd("XLEN").arg(&key).query_async(&mut connection).await.unwrap();
+        let pending: redis::streams::StreamPendingReply =
+            redis::cmd("XPENDING").arg(&key).arg("w").query_async(&mut connection).await.unwrap();
+        assert_eq!((length, pending.count()), (0, 0), "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ordered_jobs_keep_their_order_through_failures() {
+    on_all(async |bench| {
+        let engine = bench.start(|_| {}).await;
+        let keys: Vec<Uuid> = (0..5).map(|_| key()).collect();
+        for n in 0..12 {
+            for (k, key) in keys.iter().enumerate() {
+                // Some fail once, some die, some panic.
+                let acts = match (n + k) % 4 {
+                    0 => vec![Act::Fail],
+                    1 => vec![Act::Take(3)],
+                    2 if n % 2 == 0 => vec![Act::Die],
+                    3 if n % 3 == 0 => vec![Act::Panic],
+                    _ => vec![],
+                };
+                let job = [Scripted::new(format!("{k}:{n:02}"), &acts)];
+                bench.promise(&job, Terms::now().ordered(*key)).await;
+            }
+        }
+        bench.settled(PATIENCE).await;
+        engine.stop().await;
+        let runs = runs(bench.tenant());
+        for k in 0..keys.len() {
+            let mut of: Vec<&String> = runs.iter().filter(|run| run.starts_with(&format!("{k}:"))).collect();
+            assert!(of.is_sorted(), "{of:?}");
+            of.dedup();
+            assert_eq!(of.len(), 12);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_are_tried_again_until_their_last_try() {
+    on_all(async |bench| {
+        let engine = bench.start(|_| {}).await;
+        let jobs = [
+            Scripted::new("third time lucky", &[Act::Fail, Act::Fail]),
+            Scripted::new("never", &[Act::Fail, Act::Fail, Act::Fail, Act::Fail]),
+            Scripted::new("refused", &[Act::Die]),
+            Scripted::new("later", &[Act::Snooze(100), Act::Snooze(10), Act::Snooze(10), Act::Snooze(10)]),
+            Scripted::new("explosive", &[Act::Panic, Act::Panic, Act::Panic, Act::Panic]),
+            Scripted::new("too long", &[Act::Take(60_000)]),
+        ];
+        let ids = bench.promise(&jobs, Terms::now()).await;
+        bench.settled(PATIENCE).await;
+        engine.stop().await;
+        let mut ended = Vec::new();
+        for id in ids {
+            let row = bench.row(id).await;
+            ended.push((row.state, row.tries, row.crashes));
+        }
+        assert_eq!(ended, [(DONE, 2, 0), (DEAD, 2, 0), (DEAD, 0, 0), (DONE, 0, 0), (DEAD, 0, 3), (DONE, 1, 0)]);
+        let runs = runs(bench.tenant());
+        let count = |name| runs.iter().filter(|run| *run == name).count();
+        assert_eq!((count("never"), count("later"), count("explosive")), (3, 5, 3));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delayed_job_waits_and_an_expired_one_never_runs() {
+    on_all(async |bench| {
+        let engine = bench.start(|_| {}).await;
+        let begin = Instant::now();
+        let due = Env::system().now() + Duration::from_millis(700);
+        let delayed = bench.promise(&[Scripted::new("delayed", &[])], Terms::now().at(due)).await[0];
+        let expired = Terms::now().expires(Env::system().now() - Duration::from_secs(1));
+        let expired = bench.promise(&[Scripted::new("expired", &[])], expired).await[0];
+        bench.settled(PATIENCE).await;
+        assert!(begin.elapsed() >= Duration::from_millis(690), "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+        engine.stop().await;
+        assert_eq!(runs(bench.tenant()), ["delayed"]);
+        assert_eq!((bench.row(delayed).await.state, bench.row(expired).await.state), (DONE, DEAD));
+    })
+    .await;
+}
+
+/// Claimed and committed, never published: the next leader dispatches it anew, long before its ticket's end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_relay_claimed_is_dispatched_by_the_next() {
+    on_all(async |bench| {
+        let jobs: Vec<Scripted> = (0..20).map(|n| Scripted::new(n, &[])).collect();
+        bench.promise(&jobs, Terms::now()).await;
+        let hour = Duration::from_secs(3_600);
+        let claimed = bench.store.system().admit(Queue::Send, &[(bench.tenant(), 20)], hour).await.unwrap();
+        assert_eq!(claimed.len(), 20);
+        let engine = bench.start(|_| {}).await;
+        bench.settled(PATIENCE).await;
+        engine.stop().await;
+        assert_eq!(runs(bench.tenant()).len(), 20);
+        assert!(bench.rows().await.iter().all(|row| row.epoch == 2));
+    })
+    .await;
+}
+
+/// Started, then nothing more is heard: the lease ends, another worker runs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_worker_started_is_run_by_another() {
+    on_all(async |bench| {
+        let ids = bench.promise(&[Scripted::new("a", &[])], Terms::now()).await;
+        let system = bench.store.system();
+        let tickets: Vec<Ticket> =
+            system.admit(Queue::Send, &[(bench.tenant(), 1)], Duration::from_secs(60)).await.unwrap();
+        system.start(&tickets, Duration::from_millis(800)).await.unwrap();
+        let engine = bench.start(|_| {}).await;
+        bench.settled(PATIENCE).await;
+        engine.stop().await;
+        let row = bench.row(ids[0]).await;
+        assert_eq!((row.state, row.crashes, row.epoch), (DONE, 1, 2));
+        assert_eq!(runs(bench.tenant()).len(), 1);
+    })
+    .await;
+}
+
+/// Runs in progress end, what waits stays ready, nothing counts as a failure.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_finishes_what_runs_and_returns_the_rest() {
+    on_all(async |bench| {
+        let jobs: Vec<Scripted> = (0..40).map(|n| Scripted::new(n, &[Act::Take(300)])).collect();
+        bench.promise(&jobs, Terms::now()).await;
+        let engine = bench.start(|settings| settings.slots = switchboard::jobs::Slots::each(8)).await;
+        bench.until(PATIENCE, "first runs", async || bench.count(RUNNING).await >= 8).await;
+        engine.stop().await;
+        let rows = bench.rows().await;
+        assert_eq!(rows.iter().filter(|row| row.state == RUNNING).count(), 0);
+        assert!(rows.iter().all(|row| row.tries == 0 && row.crashes == 0));
+        let done = rows.iter().filter(|row| row.state == DONE).count();
+        assert_eq!(done, runs(bench.tenant()).len(), "everything that began was recorded");
+        assert!((8..40).contains(&done), "{done}");
+
+        let engine = bench.start(|_| {}).await;
+        bench.settled(PATIENCE).await;
+        engine.stop().await;
+        assert_eq!(runs(bench.tenant()).len(), 40);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_outlasts_the_drain_is_broken_off_and_not_counted() {
+    on_all(async |bench| {
+        let ids = bench.promise(&[Scripted::new("long", &[Act::Take(60_000)])], Terms::now()).await;
+        let engine = bench.start_with(Registry::default().with::<Patient>(), |settings| {
+            settings.drain = Duration::from_millis(100);
+        });
+        let engine = engine.await;
+        drop(ids);
+        let patient = bench
+            .store
+            .of(bench.scope.clone())
+            .transaction(async |db| switchboard::jobs::enqueue(db, &Patient {}, Terms::now()).await)
+            .await
+            .unwrap()
+            .unwrap();
+        bench.until(PATIENCE, "the run", async || bench.row(patient).await.state == RUNNING).await;
+        let begin = Instant::now();
+        engine.stop().await;
+        assert!(begin.elapsed() < Duration::from_secs(8));
+        let row = bench.row(patient).await;
+        assert_eq!((row.state, row.tries, row.crashes), (READY, 0, 0));
+    })
+    .await;
+}
+
+/// Waits longer than any test.
+#[derive(Serialize, Deserialize)]
+struct Patient {}
+
+impl Job for Patient {
+    const NAME: &'static str = "patient";
+    const QUEUE: Queue = Queue::Sys;
+
+    async fn run(&self, _: &Context) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_job_can_be_cancelled() {
+    on_all(async |bench| {
+        let engine = bench.start_with(Registry::default().with::<Patient>(), |_| {}).await;
+        let db = bench.store.of(bench.scope.clone());
+        let id = db
+            .transaction(async |db| switchboard::jobs::enqueue(db, &Patient {}, Terms::now()).await)
+            .await
+            .unwrap()
+            .unwrap();
+        bench.until(PATIENCE, "the run", async || bench.row(id).await.state == RUNNING).await;
+        assert!(db.transaction(async |db| db.cancel_job(id).await).await.unwrap());
+        bench.settled(PATIENCE).await;
+        engine.stop().await;
+        assert_eq!(bench.row(id).await.state, CANCELLED);
+    })
+    .await;
+}
