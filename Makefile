@@ -44,7 +44,7 @@ sdk: setup ## generate the TypeScript client into sdk/
 	PATH=$$PWD/tests/clients/.venv/bin:$$PATH tests/clients/node_modules/.bin/buf generate
 
 bench: setup ## print figures, each beside its ceiling
-	scripts/bench
+	cargo bench --bench load
 
 audit: ## licences, bans and sources of every dependency
 	scripts/audit

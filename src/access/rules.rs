@@ -13,7 +13,7 @@ mod compile;
 
 use std::collections::HashMap;
 
-use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, MessageDescriptor};
+use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, MessageDescriptor, ReflectMessage};
 
 use super::policy::Policies;
 use crate::error::{Error, Result, Violation};

@@ -35,12 +35,12 @@ impl Field {
         apply(&self.whole, &value, path, found);
         match value.as_ref() {
             Value::List(items) => {
-                for (at, item) in items.iter().enumerate().take_while(|_| found.len() < MOST) {
+                for (at, item) in items.iter().enumerate() {
                     self.one(rules, item, || format!("{}[{at}]", path()), found);
                 }
             }
             Value::Map(entries) => {
-                for (key, item) in entries.iter().take_while(|_| found.len() < MOST) {
+                for (key, item) in entries {
                     self.one(rules, item, || format!("{}[{}]", path(), shown(key)), found);
                 }
             }
@@ -50,6 +50,9 @@ impl Field {
 
     /// One value: the field's own, or an item of its list or map.
     fn one(&self, rules: &Rules, value: &Value, path: impl Fn() -> String, found: &mut Vec<Violation>) {
+        if found.len() >= MOST {
+            return;
+        }
         apply(&self.each, value, &path, found);
         match (value, &self.enumeration) {
             (Value::EnumNumber(number), Some(known)) if known.get_value(*number).is_none() => {
