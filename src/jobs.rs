@@ -20,7 +20,6 @@ pub mod outbound;
 mod registry;
 mod relay;
 pub mod reply;
-pub mod send_message;
 mod running;
 mod sweeper;
 mod ticket;

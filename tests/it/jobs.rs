@@ -163,7 +163,7 @@ impl Bench {
         };
         tune(&mut settings);
         let shutdown = CancellationToken::new();
-        let parts = Parts { store: self.store.clone() };
+        let parts = parts(self.store.clone());
         let handle = Engine::start(settings, parts, registry, shutdown.clone()).await.unwrap();
         Running { handle, shutdown }
     }

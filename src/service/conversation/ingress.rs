@@ -8,7 +8,7 @@
 //! 2. `select … from customer_identity join customer`: who writes
 //! 3. `insert into conversation … on conflict do update … returning *`: the one open conversation, its counters
 //! 4. `insert into message`
-//! 5. `update suggestion …`: the pending draft is superseded
+//! 5. `select … from suggestion where state = 'pending'`: a draft that waits is superseded
 //! 6. `insert into job … returning id`: a draft is wanted
 //! 7. `insert into event`: message.created, conversation.updated
 //!

@@ -14,7 +14,10 @@ use crate::{
     },
     error::{Error, Result},
     id::MessageId,
-    jobs::outbound::{created, status_changed, updated},
+    jobs::{
+        draft_reply::DraftReply,
+        outbound::{created, status_changed, updated},
+    },
     store::{
         TenantDb, Tx,
         conversation::{
@@ -167,6 +170,12 @@ impl Taking<'_> {
             db.emit(updated(&conversation));
         }
         db.emit(created(&stored));
+        if inbound && !customer.blocked {
+            want_draft(db, &conversation, &stored).await?;
+        }
+        if inbound && !customer.blocked {
+            DraftReply { conversation: conversation.id, message: id }.after_silence(db).await?;
+        }
         for change in &changes {
             apply(db, &stored, change).await?;
         }
@@ -283,6 +292,20 @@ impl Taking<'_> {
         }
         Ok(true)
     }
+}
+
+/// The customer spoke: the draft that waits is out of date, and a new one is wanted once there is silence.
+/// An assigned conversation gets one too, for its operator.
+async fn want_draft(db: &TenantDb<Tx>, conversation: &Conversation, message: &Message) -> Result<()> {
+    // A late arrival is not what the customer says now.
+    if conversation.last_inbound_id != Some(message.id) {
+        return Ok(());
+    }
+    if conversation.version > 1 {
+        reply::supersede(db, conversation).await?;
+    }
+    DraftReply { conversation: conversation.id, message: message.id }.after_silence(db).await?;
+    Ok(())
 }
 
 /// Carries a change out and tells of it.

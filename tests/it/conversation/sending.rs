@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use switchboard::{
+    ai::{Ai, Switches},
     auth::TenantScope,
     domain::delivery::DeliveryStatus,
     id::{ChannelId, JobId, MessageId},
@@ -28,6 +29,8 @@ fn context(shop: &Shop, job: JobId, tries: i16) -> Context {
         store: shop.store.clone(),
         keys: shop.keys.clone(),
         http: shop.http.clone(),
+        ai: Ai::Offline,
+        switches: Switches::default(),
         env: shop.env.clone(),
         cancelled: CancellationToken::new(),
     }
@@ -64,7 +67,8 @@ async fn an_accepted_message_is_sent_once() {
         sandbox.behave(quiet());
         let channel = shop.whatsapp_at(sandbox.url()).await;
         let message = answered(&shop, channel).await;
-        assert_eq!(count(&pair, "job", shop.tenant).await, 1);
+        // The draft that the customer's message asked for, and this.
+        assert_eq!(count(&pair, "job", shop.tenant).await, 2);
 
         run(&shop, &message).await.unwrap();
         // A ticket that comes twice, and a job that is run again.
