@@ -18,7 +18,9 @@ use std::{
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, Value};
 use serde::{Deserialize, Serialize};
 use switchboard::{
-    auth::TenantScope,
+    ai::{Ai, Switches},
+    auth::{TenantScope, seal::Keyring},
+    channels::Http,
     env::Env,
     id::{JobId, TenantId},
     jobs::{Backoff, Context, Engine, EngineHandle, EngineSettings, Failure, Job, Parts, Queue, Registry, Terms, enqueue},
@@ -90,6 +92,17 @@ impl Job for Scripted {
                 Ok(())
             }
         }
+    }
+}
+
+/// What jobs share; these call nobody.
+pub fn parts(store: Store) -> Parts {
+    Parts {
+        store,
+        keys: Keyring::new(&[]),
+        http: Http::new(true, Duration::from_secs(1)),
+        ai: Ai::Offline,
+        switches: Switches::default(),
     }
 }
 
