@@ -1,17 +1,9 @@
-<<<<<<< HEAD
-//! Channels, customers, conversations, messages, the webhooks that bring them; what the AI drafts, and
-=======
 //! Channels, customers, conversations, messages, and the webhooks that bring them; what the AI drafts, and
->>>>>>> ai
 //! what it knows.
 
 mod catalog;
 mod channel;
 mod customer;
-<<<<<<< HEAD
-mod demand;
-=======
->>>>>>> ai
 mod escalation;
 mod ingress;
 mod knowledge;
