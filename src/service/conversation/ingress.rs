@@ -14,6 +14,9 @@
 //!
 //! The channel is read before, outside of the transaction.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use serde_json::Value as Json;
 
 use super::take::Taking;
@@ -31,6 +34,7 @@ use crate::{
 pub struct Ingress {
     store: Store,
     keys: Keyring,
+    silence: TimeDelta,
 }
 
 /// A webhook that is stored.
@@ -46,7 +50,13 @@ pub struct Received {
 
 impl Ingress {
     pub fn new(store: Store, keys: Keyring) -> Self {
-        Self { store, keys }
+        Self { store, keys, silence: TimeDelta::seconds(2) }
+    }
+
+    /// Has drafts wait until the customer has been silent for `silence`, in place of two seconds.
+    #[must_use]
+    pub fn debounced(self, silence: Duration) -> Self {
+        Self { silence: TimeDelta::from_std(silence).unwrap_or(TimeDelta::MAX), ..self }
     }
 
     /// Stores everything a webhook of `channel` (an id as in the path) says, once. Durable when this returns.
@@ -62,7 +72,7 @@ impl Ingress {
         let facts = account.parse(&request.body).map_err(|problem| Error::invalid("body", problem))?;
 
         let scope = TenantScope::of_channel(channel.tenant_id);
-        let taking = Taking { channel: &channel, account: &account, body: &request.body };
+        let taking = Taking { channel: &channel, account: &account, body: &request.body, silence: self.silence };
         let stored = self
             .store
             .of(scope)

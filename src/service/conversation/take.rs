@@ -1,6 +1,6 @@
 //! One fact of a webhook into rows.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -32,6 +32,8 @@ pub(super) struct Taking<'a> {
     pub(super) channel: &'a Channel,
     pub(super) account: &'a Account,
     pub(super) body: &'a [u8],
+    /// How long the customer must be silent before a draft is made.
+    pub(super) silence: TimeDelta,
 }
 
 /// What lets a message in once: also a message whose edit came first, and one that comes under another
@@ -171,10 +173,7 @@ impl Taking<'_> {
         }
         db.emit(created(&stored));
         if inbound && !customer.blocked {
-            want_draft(db, &conversation, &stored).await?;
-        }
-        if inbound && !customer.blocked {
-            DraftReply { conversation: conversation.id, message: id }.after_silence(db).await?;
+            want_draft(db, &conversation, &stored, self.silence).await?;
         }
         for change in &changes {
             apply(db, &stored, change).await?;
@@ -296,7 +295,12 @@ impl Taking<'_> {
 
 /// The customer spoke: the draft that waits is out of date, and a new one is wanted once there is silence.
 /// An assigned conversation gets one too, for its operator.
-async fn want_draft(db: &TenantDb<Tx>, conversation: &Conversation, message: &Message) -> Result<()> {
+async fn want_draft(
+    db: &TenantDb<Tx>,
+    conversation: &Conversation,
+    message: &Message,
+    silence: TimeDelta,
+) -> Result<()> {
     // A late arrival is not what the customer says now.
     if conversation.last_inbound_id != Some(message.id) {
         return Ok(());
@@ -304,7 +308,7 @@ async fn want_draft(db: &TenantDb<Tx>, conversation: &Conversation, message: &Me
     if conversation.version > 1 {
         reply::supersede(db, conversation).await?;
     }
-    DraftReply { conversation: conversation.id, message: message.id }.after_silence(db).await?;
+    DraftReply { conversation: conversation.id, message: message.id }.after_silence(db, silence).await?;
     Ok(())
 }
 
