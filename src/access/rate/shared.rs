@@ -8,7 +8,7 @@ use redis::{Script, aio::ConnectionManager};
 use super::{Cell, Key, Pace};
 
 /// A limit must not cost more than this; then the process decides alone.
-const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// One round trip, one key, the time of Redis: exact across processes.
 const GCRA: &str = r"
