@@ -1,7 +1,8 @@
 //! The completer: records what workers report, in batches, and acknowledges tickets once that is on disk.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tokio::{
     sync::{Notify, mpsc},
     time::{Instant, timeout_at},
@@ -9,7 +10,7 @@ use tokio::{
 
 use super::bus::{Bus, Receipt};
 use crate::{
-    error::Error,
+    error::{Error, Result},
     store::{
         Store,
         jobs::{Finished, Outcome},
@@ -77,7 +78,7 @@ impl Completer {
     async fn record(&self, outcomes: Vec<Outcome>) {
         let mut pause = Duration::from_millis(50);
         for attempt in 1.. {
-            match self.store.system().finish(&outcomes).await {
+            match self.finish(&outcomes).await {
                 Ok(finished) => return self.tell(&outcomes, &finished),
                 // The database answers, and does not like this batch.
                 Err(error @ Error::Internal(_)) if attempt > 3 => {
@@ -93,13 +94,20 @@ impl Completer {
         }
         for outcome in outcomes {
             let one = [outcome];
-            match self.store.system().finish(&one).await {
+            match self.finish(&one).await {
                 Ok(finished) => self.tell(&one, &finished),
                 Err(error) => {
                     tracing::error!(%error, job = %one[0].ticket.job, "cannot record a job; its lease will end");
                 }
             }
         }
+    }
+
+    /// Whatever a result does to the database driver must not end the completer.
+    async fn finish(&self, outcomes: &[Outcome]) -> Result<Finished> {
+        let system = self.store.system();
+        let done = AssertUnwindSafe(system.finish(outcomes)).catch_unwind().await;
+        done.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("recording panicked"))))
     }
 
     fn tell(&self, outcomes: &[Outcome], finished: &Finished) {

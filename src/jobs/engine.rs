@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use sea_orm::DbBackend;
 use tokio::{
     sync::{Notify, Semaphore, mpsc},
@@ -170,15 +171,19 @@ impl Engine {
         }
         if settings.work {
             let crew = Crew { settings, parts, registry: Arc::new(registry), bus, spare, progress };
-            tasks.push(tokio::spawn(crew.work(shutdown)));
+            tasks.push(tokio::spawn(crew.work(shutdown.clone())));
         }
-        let all = tokio::spawn(async move {
-            for ended in futures::future::join_all(tasks).await {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a part of the job engine ended badly");
+        // Crash only: half an engine looks alive and moves nothing, so the process ends instead.
+        let parts = tasks.into_iter().map(|task| {
+            let shutdown = shutdown.clone();
+            async move {
+                if let Err(error) = task.await {
+                    tracing::error!(%error, "a part of the job engine ended badly: shutting down");
                 }
+                shutdown.cancel();
             }
         });
+        let all = tokio::spawn(futures::future::join_all(parts).map(drop));
         Ok(EngineHandle { all })
     }
 }

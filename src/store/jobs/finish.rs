@@ -55,7 +55,7 @@ const BY_EPOCH_SQLITE: &str = "where tenant_id = $1 and id = $2 and epoch = $3 \
 const END: &str = "update job set state = $4, lease_until = null, finished_at = {now} ";
 const FAIL: &str = "update job set state = $4, lease_until = null, finished_at = {now}, last_error = d.error ";
 const RETRY: &str = "update job set state = 0, lease_until = null, tries = tries + $4, \
-     run_at = {in d.pause}, last_error = coalesce(d.error, last_error) ";
+     run_at = {in d.pause}, last_error = coalesce(nullif(d.error, ''), last_error) ";
 const CRASH: &str = "update job set state = case when crashes + 1 >= $4 then 4 else 0 end, lease_until = null, \
      finished_at = case when crashes + 1 >= $4 then {now} end, crashes = crashes + 1, \
      run_at = {in d.pause}, last_error = d.error ";
@@ -113,12 +113,8 @@ impl SystemDb<Tx> {
             (CRASH, of(|e| matches!(e, Ending::Crashed { .. })), MOST_CRASHES),
         ] {
             let pauses: Vec<i64> = set.iter().map(|o| o.ending.millis()).collect();
-            let errors: Vec<Option<String>> = set.iter().map(|o| o.ending.error()).collect();
-            let errors = Value::Array(
-                sea_orm::sea_query::ArrayType::String,
-                Some(Box::new(errors.into_iter().map(Value::from).collect())),
-            );
-            let values = [number.into(), pauses.into(), errors];
+            let errors: Vec<String> = set.iter().map(|o| o.ending.error().unwrap_or_default()).collect();
+            let values = [number.into(), pauses.into(), errors.into()];
             rows.extend(self.update_set(&[sql, from, BY_EPOCH_POSTGRES], &set, values).await?);
         }
         Ok(())
