@@ -14,8 +14,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use openai::{OpenAi, Settings};
+pub use openai::OpenAi;
 
+use crate::config::Model;
 use crate::domain::{
     decision::{self, Inputs},
     intent::Intent,
@@ -130,6 +131,14 @@ pub struct Fault {
 }
 
 impl Ai {
+    /// The model that the settings name; without one, the built-in drafter.
+    pub fn new(model: Option<&Model>) -> Self {
+        match model {
+            None => Self::Offline,
+            Some(model) => Self::OpenAi(Arc::new(OpenAi::new(model))),
+        }
+    }
+
     /// Drafts a reply and checks it.
     pub async fn draft(&self, input: &DraftInput) -> Result<Draft, Fault> {
         match self {

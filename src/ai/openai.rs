@@ -1,34 +1,30 @@
 //! Any server that speaks `POST {base}/chat/completions`
 //! (<https://platform.openai.com/docs/api-reference/chat/create>): one call drafts, a second one judges.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use reqwest::Client;
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{Call, Draft, DraftInput, Fault, Purpose, bounded, hash, prompt, templates};
-use crate::domain::{explain::Language, intent::Intent, retrieval::basis_points};
+use crate::{
+    config::Model,
+    domain::{explain::Language, intent::Intent, retrieval::basis_points},
+};
 
-/// Where the model is and what it costs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Up to and with the version: `https://api.openai.com/v1`.
-    pub base_url: String,
-    pub api_key: Option<SecretString>,
-    pub model: String,
-    /// Of one call.
-    pub timeout: Duration,
-    /// Billionths of a US dollar for one token; zero where unknown.
-    pub input_token_nanos: i64,
-    pub output_token_nanos: i64,
-}
+/// How long one call may take.
+const TIMEOUT: Duration = Duration::from_secs(45);
 
 /// A client of one server and one model.
 pub struct OpenAi {
-    http: reqwest::Client,
-    settings: Settings,
+    http: Client,
+    base_url: String,
+    model: String,
+    api_key: Option<SecretString>,
 }
 
 /// What we read of an answer.
@@ -56,6 +52,19 @@ struct Usage {
     prompt_tokens: i32,
     #[serde(default)]
     completion_tokens: i32,
+    /// US dollars, from servers that say so (OpenRouter, LiteLLM).
+    #[serde(default)]
+    cost: Option<f64>,
+}
+
+impl Usage {
+    /// Billionths of a US dollar; zero from servers that name no price.
+    fn cost_nanos(&self) -> i64 {
+        let nanos = self.cost.unwrap_or_default().clamp(0.0, 1_000_000.0) * 1e9;
+        #[expect(clippy::cast_possible_truncation, reason = "clamped above")]
+        let nanos = nanos.round() as i64;
+        nanos
+    }
 }
 
 /// What the model makes of a question.
@@ -115,8 +124,25 @@ fn score(value: Option<&Value>) -> i32 {
 }
 
 impl OpenAi {
-    pub fn new(http: reqwest::Client, settings: Settings) -> Self {
-        Self { http, settings }
+    /// A client of the endpoint that the settings name.
+    pub fn new(model: &Model) -> Self {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let http = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(TIMEOUT);
+        Self {
+            http: http.build().expect("the settings above are valid"),
+            base_url: model.base_url.trim_end_matches('/').to_owned(),
+            model: model.name.clone(),
+            api_key: model.api_key.clone(),
+        }
     }
 
     pub(super) async fn draft(&self, input: &DraftInput) -> Result<Draft, Fault> {
@@ -143,7 +169,7 @@ impl OpenAi {
             self_check_bp: judged.score_bp,
             needs_handoff: written.needs_handoff || judged.needs_handoff,
             self_check_reasons: judged.reasons,
-            model: self.settings.model.clone(),
+            model: self.model.clone(),
             calls,
         })
     }
@@ -157,7 +183,7 @@ impl OpenAi {
         calls: &mut Vec<Call>,
     ) -> Result<String, Fault> {
         let body = json!({
-            "model": self.settings.model,
+            "model": self.model,
             "messages": messages,
             "max_tokens": most_tokens,
             "temperature": 0,
@@ -166,7 +192,7 @@ impl OpenAi {
         .to_string();
         let mut call = Call {
             purpose,
-            model: self.settings.model.clone(),
+            model: self.model.clone(),
             request_hash: hash(body.as_bytes()),
             response: String::new(),
             input_tokens: 0,
@@ -182,9 +208,7 @@ impl OpenAi {
             Ok(Completion { choices, usage }) => {
                 call.input_tokens = usage.prompt_tokens;
                 call.output_tokens = usage.completion_tokens;
-                let input = i64::from(usage.prompt_tokens) * self.settings.input_token_nanos;
-                call.cost_nanos =
-                    input + i64::from(usage.completion_tokens) * self.settings.output_token_nanos;
+                call.cost_nanos = usage.cost_nanos();
                 call.response =
                     choices.into_iter().next().and_then(|choice| choice.message.content).unwrap_or_default();
                 let content = call.response.clone();
@@ -200,14 +224,10 @@ impl OpenAi {
     }
 
     async fn post(&self, body: String) -> Result<Completion, Problem> {
-        let url = format!("{}/chat/completions", self.settings.base_url.trim_end_matches('/'));
-        let mut request = self
-            .http
-            .post(url)
-            .timeout(self.settings.timeout)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(body);
-        if let Some(key) = &self.settings.api_key {
+        let url = format!("{}/chat/completions", self.base_url);
+        let mut request =
+            self.http.post(url).header(http::header::CONTENT_TYPE, "application/json").body(body);
+        if let Some(key) = &self.api_key {
             request = request.bearer_auth(key.expose_secret());
         }
         // Errors of reqwest name the URL: it holds no secret, but what operators see needs no host names.

@@ -27,12 +27,12 @@ use crate::{
     },
 };
 
-/// How long a customer must be silent before the AI answers: three quick texts are one turn.
-const SILENCE: TimeDelta = TimeDelta::seconds(2);
-
 /// How many of the newest messages are looked at, and how many before the turn are told.
 const LOOK_BACK: u64 = 50;
 const HISTORY: usize = 6;
+
+/// How often a run begins anew because the conversation moved on under it.
+const MOST_ROUNDS: usize = 3;
 
 /// Drafts the reply to `message` and those before it that nobody answered. Each inbound message promises one
 /// such job; it only works while its message is the newest: that is the debounce, and it survives a restart.
@@ -43,10 +43,10 @@ pub struct DraftReply {
 }
 
 impl DraftReply {
-    /// Promises the draft for when the customer has been silent.
-    pub async fn after_silence(self, db: &TenantDb<Tx>) -> Result<Option<JobId>> {
+    /// Promises the draft for when the customer has been silent for so long: quick texts are one turn.
+    pub async fn after_silence(self, db: &TenantDb<Tx>, silence: TimeDelta) -> Result<Option<JobId>> {
         let key = self.message.0.as_bytes().to_vec();
-        let at = db.env().now() + SILENCE;
+        let at = db.env().now() + silence;
         enqueue(db, &self, Terms::now().at(at).unique(key)).await
     }
 }
@@ -102,17 +102,35 @@ struct Work<'a> {
     attempt: i32,
 }
 
+/// What came of one round.
+#[derive(Debug, PartialEq, Eq)]
+enum Round {
+    /// The draft is stored, or nobody wants it any more.
+    Done,
+    /// Somebody wrote while the model thought: what was read is out of date.
+    Moved,
+}
+
 /// What a draft is made from, as it was read.
 struct Material {
     input: DraftInput,
     policy: Policy,
-    /// How many messages the conversation had: one more, and somebody was faster.
+    /// How many messages the conversation had.
     message_count: i64,
 }
 
 impl Work<'_> {
     async fn run(&self) -> Result<(), Failure> {
-        let Some(mut material) = self.gather().await? else { return Ok(()) };
+        for _ in 0..MOST_ROUNDS {
+            let Some(material) = self.gather().await? else { return Ok(()) };
+            if self.round(material).await? == Round::Done {
+                return Ok(());
+            }
+        }
+        Err(Failure::retry(anyhow::anyhow!("the conversation never stood still")))
+    }
+
+    async fn round(&self, mut material: Material) -> Result<Round, Failure> {
         // No transaction is open while a model thinks.
         let draft = match self.cx.ai.draft(&material.input).await {
             Ok(draft) => draft,
@@ -128,8 +146,7 @@ impl Work<'_> {
                 Ai::draft_offline(&material.input)
             }
         };
-        self.store(&material, &draft).await?;
-        Ok(())
+        Ok(self.store(&material, &draft).await?)
     }
 
     /// Reads what the draft needs; `None` when nobody wants it any more.
@@ -175,7 +192,7 @@ impl Work<'_> {
     }
 
     /// Stores the draft with its evidence and does what the rules say, unless the world moved on meanwhile.
-    async fn store(&self, material: &Material, draft: &Draft) -> Result<Option<Suggestion>> {
+    async fn store(&self, material: &Material, draft: &Draft) -> Result<Round> {
         let Material { input, policy, message_count } = material;
         let inputs = ai::inputs(draft, &input.hits);
         let verdict = decision::decide(&inputs, policy);
@@ -188,11 +205,10 @@ impl Work<'_> {
         db.transaction(async |db| {
             let conversation = db.conversations().locked(self.conversation).await?;
             if !self.wanted(db, &conversation).await? {
-                return Ok(None);
+                return Ok(Round::Done);
             }
-            if self.attempt == 1 && conversation.message_count != *message_count {
-                tracing::info!("somebody answered meanwhile");
-                return Ok(None);
+            if conversation.message_count != *message_count {
+                return Ok(Round::Moved);
             }
             reply::supersede(db, &conversation).await?;
             let block = block(db, &conversation, &verdict).await?;
@@ -202,7 +218,8 @@ impl Work<'_> {
                 db.ai_calls().insert(conversation.id, Some(pending.id), recorded(call)).await?;
             }
             db.emit(created(&pending));
-            finish(db, &conversation, pending).await.map(Some)
+            finish(db, &conversation, pending).await?;
+            Ok(Round::Done)
         })
         .await
     }
@@ -262,16 +279,15 @@ async fn block(db: &TenantDb<Tx>, conversation: &Conversation, verdict: &Verdict
 }
 
 /// Sends what policy may send, and hands over what people must answer.
-async fn finish(db: &TenantDb<Tx>, conversation: &Conversation, pending: Suggestion) -> Result<Suggestion> {
+async fn finish(db: &TenantDb<Tx>, conversation: &Conversation, pending: Suggestion) -> Result<()> {
     if pending.autosend_eligible {
         let how = Settlement::of(SuggestionState::Approved, Actor::Policy);
-        return reply::send(db, conversation, &pending, &how).await;
-    }
-    if pending.decision == Decision::Escalate {
+        reply::send(db, conversation, &pending, &how).await?;
+    } else if pending.decision == Decision::Escalate {
         let escalation = reply::escalate(db, &pending, None, &pending.question).await?;
-        return db.suggestions().escalated(pending, escalation).await;
+        db.suggestions().escalated(&pending, escalation).await?;
     }
-    Ok(pending)
+    Ok(())
 }
 
 fn created(row: &Suggestion) -> Event {

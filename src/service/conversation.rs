@@ -1,10 +1,9 @@
-//! Channels, customers, conversations, messages, the webhooks that bring them; what the AI drafts, and
+//! Channels, customers, conversations, messages, and the webhooks that bring them; what the AI drafts, and
 //! what it knows.
 
 mod catalog;
 mod channel;
 mod customer;
-mod demand;
 mod escalation;
 mod ingress;
 mod knowledge;

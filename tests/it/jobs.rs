@@ -95,6 +95,17 @@ impl Job for Scripted {
     }
 }
 
+/// What jobs share; these call nobody.
+pub fn parts(store: Store) -> Parts {
+    Parts {
+        store,
+        keys: Keyring::new(&[]),
+        http: Http::new(true, Duration::from_secs(1)),
+        ai: Ai::Offline,
+        switches: Switches::default(),
+    }
+}
+
 /// A database with a tenant, and perhaps a Redis.
 pub struct Bench {
     pub store: Store,
@@ -172,6 +183,7 @@ impl Bench {
             ai: Ai::Offline,
             switches: Switches::default(),
         };
+        let parts = parts(self.store.clone());
         let handle = Engine::start(settings, parts, registry, shutdown.clone()).await.unwrap();
         Running { handle, shutdown }
     }

@@ -7,6 +7,7 @@ mod admin;
 mod architecture;
 mod billing;
 mod channels;
+mod conversation;
 mod events;
 mod jobs;
 mod people;

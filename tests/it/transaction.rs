@@ -32,8 +32,13 @@ pub async fn store(pair: &Pair) -> (Store, TenantScope) {
 
 /// A tenant's row, written past the store.
 pub async fn tenant(pair: &Pair, env: &Env) -> TenantId {
+    tenant_at(&pair.database_url, env).await
+}
+
+/// As [`tenant`], for a database of one's own.
+pub async fn tenant_at(database_url: &str, env: &Env) -> TenantId {
     let tenant: TenantId = env.id();
-    let raw = Database::connect(&pair.database_url).await.unwrap();
+    let raw = Database::connect(database_url).await.unwrap();
     let backend = raw.get_database_backend();
     let mark = if backend == DbBackend::Sqlite { "?" } else { "$" };
     let sql = format!(

@@ -8,12 +8,15 @@
 //! 2. `select … from customer_identity join customer`: who writes
 //! 3. `insert into conversation … on conflict do update … returning *`: the one open conversation, its counters
 //! 4. `insert into message`
-//! 5. `update suggestion …`: the pending draft is superseded
+//! 5. `select … from suggestion where state = 'pending'`: a draft that waits is superseded
 //! 6. `insert into job … returning id`: a draft is wanted
 //! 7. `insert into event`: message.created, conversation.updated
 //!
 //! The channel is read before, outside of the transaction.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use serde_json::Value as Json;
 
 use super::take::Taking;
@@ -31,6 +34,7 @@ use crate::{
 pub struct Ingress {
     pub(super) store: Store,
     keys: Keyring,
+    silence: TimeDelta,
 }
 
 /// A webhook that is stored.
@@ -46,7 +50,13 @@ pub struct Received {
 
 impl Ingress {
     pub fn new(store: Store, keys: Keyring) -> Self {
-        Self { store, keys }
+        Self { store, keys, silence: TimeDelta::seconds(2) }
+    }
+
+    /// Has drafts wait until the customer has been silent for `silence`, in place of two seconds.
+    #[must_use]
+    pub fn debounced(self, silence: Duration) -> Self {
+        Self { silence: TimeDelta::from_std(silence).unwrap_or(TimeDelta::MAX), ..self }
     }
 
     /// Stores everything a webhook of `channel` (an id as in the path) says, once. Durable when this returns.
@@ -79,6 +89,7 @@ impl Ingress {
         let kind = channel.kind;
         let scope = TenantScope::of_channel(channel.tenant_id);
         let taking = Taking { channel, account, body: &request.body };
+        let taking = Taking { channel: &channel, account: &account, body: &request.body, silence: self.silence };
         let stored = self
             .store
             .of(scope)

@@ -2,9 +2,10 @@
 
 use tonic::{Request, Response, Status};
 
+use super::precondition::require;
 use crate::{
     auth::{Caller, TenantScope},
-    domain::{Rejected, suggestion::SuggestionState, supersede},
+    domain::{Rejected, conversation::Precondition, suggestion::SuggestionState, supersede},
     error::{Error, Result},
     id::{MessageId, SuggestionId},
     jobs::{draft_reply::RedraftReply, reply},
@@ -21,11 +22,9 @@ use crate::{
             ListSuggestionsResponse, RejectRequest, suggestion_service_server::SuggestionService,
         },
         page::Page,
-        suggestion as drafts,
+        suggestion as drafts, thread,
     },
 };
-
-use super::demand::Demand;
 
 /// Serves drafts.
 pub struct Suggestions {
@@ -42,7 +41,7 @@ impl Suggestions {
         &self,
         scope: TenantScope,
         id: SuggestionId,
-        demand: &Demand,
+        demanded: &Precondition,
         how: &Settlement,
         validate_only: bool,
     ) -> Result<Suggestion> {
@@ -55,7 +54,7 @@ impl Suggestions {
                 return Ok(seen);
             }
             supersede::check_current(seen.state, seen.message_id, conversation.last_inbound_id)?;
-            demand.check(db, &conversation).await?;
+            require(db, demanded, &conversation).await?;
             if validate_only {
                 reply::check_sendable(db, &conversation).await?;
                 return Ok(seen);
@@ -135,10 +134,10 @@ impl SuggestionService for Suggestions {
         let scope = caller.scope()?;
         let request = request.into_inner();
         let id = wire::id("suggestion_id", &request.suggestion_id)?;
-        let demand = Demand::read(request.precondition, &caller)?;
+        let demanded = thread::precondition(request.precondition, || caller.user())?;
         let how = Settlement::of(SuggestionState::Approved, scope.actor());
 
-        let row = self.send(scope, id, &demand, &how, request.validate_only).await?;
+        let row = self.send(scope, id, &demanded, &how, request.validate_only).await?;
         let suggestion = Some(v1::Suggestion::try_from(&row)?);
         Ok(Response::new(ApproveResponse { suggestion, message_id: message_id(&row) }))
     }
@@ -148,11 +147,11 @@ impl SuggestionService for Suggestions {
         let scope = caller.scope()?;
         let request = request.into_inner();
         let id = wire::id("suggestion_id", &request.suggestion_id)?;
-        let demand = Demand::read(request.precondition, &caller)?;
+        let demanded = thread::precondition(request.precondition, || caller.user())?;
         let edited_text = Some(text("text", &request.text, 1, 4_000)?);
         let how = Settlement { edited_text, ..Settlement::of(SuggestionState::Edited, scope.actor()) };
 
-        let row = self.send(scope, id, &demand, &how, request.validate_only).await?;
+        let row = self.send(scope, id, &demanded, &how, request.validate_only).await?;
         let suggestion = Some(v1::Suggestion::try_from(&row)?);
         Ok(Response::new(EditResponse { suggestion, message_id: message_id(&row) }))
     }

@@ -1,6 +1,6 @@
 //! One fact of a webhook into rows.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -14,7 +14,11 @@ use crate::{
     },
     error::{Error, Result},
     id::MessageId,
-    jobs::outbound::{created, status_changed, updated},
+    jobs::{
+        draft_reply::DraftReply,
+        outbound::{created, status_changed, updated},
+        reply,
+    },
     store::{
         TenantDb, Tx,
         conversation::{
@@ -29,6 +33,8 @@ pub(super) struct Taking<'a> {
     pub(super) channel: &'a Channel,
     pub(super) account: &'a Account,
     pub(super) body: &'a [u8],
+    /// How long the customer must be silent before a draft is made.
+    pub(super) silence: TimeDelta,
 }
 
 /// What lets a message in once: also a message whose edit came first, and one that comes under another
@@ -167,6 +173,9 @@ impl Taking<'_> {
             db.emit(updated(&conversation));
         }
         db.emit(created(&stored));
+        if inbound && !customer.blocked {
+            want_draft(db, &conversation, &stored, self.silence).await?;
+        }
         for change in &changes {
             apply(db, &stored, change).await?;
         }
@@ -283,6 +292,25 @@ impl Taking<'_> {
         }
         Ok(true)
     }
+}
+
+/// The customer spoke: the draft that waits is out of date, and a new one is wanted once there is silence.
+/// An assigned conversation gets one too, for its operator.
+async fn want_draft(
+    db: &TenantDb<Tx>,
+    conversation: &Conversation,
+    message: &Message,
+    silence: TimeDelta,
+) -> Result<()> {
+    // A late arrival is not what the customer says now.
+    if conversation.last_inbound_id != Some(message.id) {
+        return Ok(());
+    }
+    if conversation.version > 1 {
+        reply::supersede(db, conversation).await?;
+    }
+    DraftReply { conversation: conversation.id, message: message.id }.after_silence(db, silence).await?;
+    Ok(())
 }
 
 /// Carries a change out and tells of it.

@@ -236,14 +236,14 @@ impl Suggestions<'_, Tx> {
     }
 
     /// Notes the escalation of a draft that still waits: people may answer with it all the same.
-    pub async fn escalated(&self, seen: Suggestion, escalation: EscalationId) -> Result<Suggestion> {
+    pub async fn escalated(&self, seen: &Suggestion, escalation: EscalationId) -> Result<()> {
         self.0
             .update::<Entity>()
             .col_expr(Column::EscalationId, Expr::val(escalation))
             .filter(Column::Id.eq(seen.id))
             .exec(self.0.conn())
             .await?;
-        Ok(Suggestion { escalation_id: Some(escalation), ..seen })
+        Ok(())
     }
 }
 

@@ -1,0 +1,11 @@
+//! Customers write, operators answer: from webhook to row and back to the messenger, on both databases.
+//! Numbers in comments are those of the channel conformance list and of the acceptance cases.
+
+mod changes;
+mod channel;
+mod inbound;
+mod outage;
+mod payload;
+mod sending;
+mod shop;
+mod thread;
