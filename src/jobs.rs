@@ -21,6 +21,7 @@ mod registry;
 mod relay;
 pub mod reply;
 mod running;
+pub mod send_message;
 mod sweeper;
 mod ticket;
 mod worker;

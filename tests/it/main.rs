@@ -9,6 +9,7 @@ mod conversation;
 mod events;
 mod jobs;
 mod rig;
+mod suggestion;
 mod support;
 mod transaction;
 mod transcoding;

@@ -17,6 +17,7 @@ use crate::{
     jobs::{
         draft_reply::DraftReply,
         outbound::{created, status_changed, updated},
+        reply,
     },
     store::{
         TenantDb, Tx,
