@@ -8,6 +8,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 
 use super::{Fate, State, routes::Call};
+use crate::domain::intent::{Guess, Intent, guess};
 
 pub(super) async fn complete(state: &State, call: &Call) -> Response {
     match state.fate() {
@@ -25,17 +26,15 @@ pub(super) async fn complete(state: &State, call: &Call) -> Response {
     if request["stream"] == true {
         return error(400, "the sandbox does not stream", None);
     }
-    let asked =
+    let said =
         messages.iter().rev().find(|message| message["role"] == "user").map(content).unwrap_or_default();
-    let reply = reply(&asked);
+    let asked = Asked::read(&said);
     let content = match request["response_format"]["type"].as_str() {
         Some("json_schema") => {
-            fill(&request["response_format"]["json_schema"]["schema"], "reply", &reply).to_string()
+            fill(&request["response_format"]["json_schema"]["schema"], "reply", &asked.reply()).to_string()
         }
-        Some("json_object") => {
-            json!({"reply": reply, "intent": intent(&asked), "confidence": 0.8}).to_string()
-        }
-        _ => reply,
+        Some("json_object") => asked.object().to_string(),
+        _ => asked.reply(),
     };
     let prompt_tokens: usize = messages.iter().map(|message| tokens(&self::content(message))).sum();
     let completion_tokens = tokens(&content);
@@ -69,31 +68,51 @@ fn content(message: &Value) -> String {
     }
 }
 
-/// The last line of the prompt is what the customer said.
-fn reply(asked: &str) -> String {
-    let last = asked.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-    let quoted: String = last.chars().take(120).collect();
-    match intent(asked) {
-        "price" => format!(
-            "Thank you for asking about the price. You wrote: \"{quoted}\". I will send you the exact amount."
-        ),
-        "delivery" => format!("We deliver within three to seven days. You wrote: \"{quoted}\"."),
-        "complaint" => "I am sorry about that. A colleague will look into it at once.".to_owned(),
-        _ => format!("Thank you for your message. You wrote: \"{quoted}\"."),
-    }
+/// What a prompt asks.
+struct Asked {
+    question: String,
+    /// The best source that came with it: its title, and its price or its text.
+    source: Option<String>,
+    /// Whether a reply came along that is to be judged.
+    judge: bool,
 }
 
-fn intent(asked: &str) -> &'static str {
-    let asked = asked.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| asked.contains(word));
-    if says(&["complain", "refund", "broken", "жалоб", "брак"]) {
-        "complaint"
-    } else if says(&["price", "cost", "how much", "цена", "стоит", "сколько"]) {
-        "price"
-    } else if says(&["deliver", "ship", "достав"]) {
-        "delivery"
-    } else {
-        "other"
+impl Asked {
+    /// Reads a prompt that is a JSON object with a `question`; of any other text, the last line is the question.
+    fn read(prompt: &str) -> Self {
+        let context: Value = serde_json::from_str(prompt).unwrap_or_default();
+        let last_line = || prompt.lines().map(str::trim).rfind(|line| !line.is_empty());
+        let question = context["question"].as_str().or_else(last_line).unwrap_or_default().to_owned();
+        let first = &context["sources"][0];
+        let fact = first["price"].as_str().or_else(|| first["text"].as_str());
+        let source =
+            fact.map(|fact| format!("{}: {fact}", first["title"].as_str().unwrap_or("From our notes")));
+        Self { question, source, judge: context["reply"].is_string() }
+    }
+
+    fn reply(&self) -> String {
+        match &self.source {
+            Some(source) => format!("Thank you for your message. {}.", source.trim_end_matches('.')),
+            None => {
+                let quoted: String = self.question.chars().take(120).collect();
+                format!("Thank you for your message. You wrote: \"{quoted}\". A colleague will answer soon.")
+            }
+        }
+    }
+
+    /// The answer to whoever wants a draft, or wants one judged.
+    fn object(&self) -> Value {
+        let score = if self.source.is_some() { 0.92 } else { 0.5 };
+        if self.judge {
+            return json!({"score": score, "needHandoff": false, "reasons": []});
+        }
+        let Guess { intent, probability_bp } = guess(&self.question);
+        json!({
+            "reply": self.reply(),
+            "intent": intent.word(),
+            "intentProbability": f64::from(probability_bp) / 10_000.0,
+            "needsHandoff": intent == Intent::Complaint,
+        })
     }
 }
 
@@ -156,8 +175,16 @@ mod tests {
     }
 
     #[test]
-    fn the_same_question_gets_the_same_answer() {
-        assert_eq!(reply("context\nHow much is it?\n"), reply("context\nHow much is it?\n"));
-        assert_eq!(intent("Сколько стоит доставка?"), "price");
+    fn the_same_question_gets_the_same_answer_from_its_source() {
+        let prompt = json!({"question": "How much is the grinder?", "history": [],
+            "sources": [{"title": "Grinder", "price": "199.00 EUR", "text": "Burrs of steel."}]});
+        let answer = Asked::read(&prompt.to_string()).object();
+        assert_eq!(answer["reply"], "Thank you for your message. Grinder: 199.00 EUR.");
+        assert_eq!((&answer["intent"], &answer["needsHandoff"]), (&json!("price"), &json!(false)));
+        assert_eq!(answer, Asked::read(&prompt.to_string()).object());
+
+        let judged = json!({"question": "q", "reply": "r", "sources": []});
+        assert_eq!(Asked::read(&judged.to_string()).object()["score"], 0.5);
+        assert!(Asked::read("context\n\nHow much is it?\n").reply().contains("\"How much is it?\""));
     }
 }
