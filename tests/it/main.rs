@@ -12,6 +12,7 @@ mod events;
 mod jobs;
 mod people;
 mod rig;
+mod suggestion;
 mod support;
 mod transaction;
 mod transcoding;

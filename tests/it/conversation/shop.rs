@@ -22,7 +22,8 @@ use switchboard::{
     sandbox::{Running, Sandbox},
     service::{
         Parts,
-        conversation::{Ingress, Received, add},
+        conversation::{Ingress, Received},
+        routes,
     },
     store::{Settings, Store, connect, conversation as rows},
     wire::conversation::v1::{
@@ -101,7 +102,7 @@ impl Shop {
             http: http.clone(),
             started: env.now(),
         };
-        let routes = add(Routes::default(), &parts);
+        let routes = routes(&parts);
         let ingress = Ingress::new(store.clone(), keys.clone());
         let user = env.id();
         Self { store, env, tenant, user, keys, http, ingress, routes }
