@@ -94,7 +94,7 @@ impl App {
         };
         let access = access::Access::new(&pool, parts.store.clone(), &config, commands(redis.as_ref()).await?)
             .map_err(|problems| anyhow!("{}", problems.join("\n")))?;
-        Ok(Self { parts, ai: ai(&config)?, config: Arc::new(config), pool, access, redis })
+        Ok(Self { parts, ai: ai(&config), config: Arc::new(config), pool, access, redis })
     }
 
     pub fn store(&self) -> &Store {
@@ -278,20 +278,8 @@ async fn commands(redis: Option<&redis::Client>) -> anyhow::Result<Option<redis:
 }
 
 /// The drafter that the settings name.
-fn ai(config: &Config) -> anyhow::Result<Ai> {
-    let Some(model) = &config.model else { return Ok(Ai::Offline) };
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build()?;
-    let settings = crate::ai::Settings {
-        base_url: model.base_url.clone(),
-        api_key: model.api_key.clone(),
-        model: model.name.clone(),
-        timeout: std::time::Duration::from_secs(60),
-        input_token_nanos: 0,
-        output_token_nanos: 0,
-    };
-    Ok(Ai::OpenAi(Arc::new(OpenAi::new(client, settings))))
+fn ai(config: &Config) -> Ai {
+    config.model.as_ref().map_or(Ai::Offline, |model| Ai::OpenAi(Arc::new(OpenAi::new(model))))
 }
 
 /// The place in the log, as the `id:` of a server-sent event: what a browser resumes from.
