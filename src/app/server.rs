@@ -244,10 +244,11 @@ impl Running {
 }
 
 /// Headers of a REST request that its gRPC call keeps.
-const FORWARDED: [&str; 10] = [
+const FORWARDED: [&str; 11] = [
     "authorization",
     "cookie",
     "origin",
+    "sec-fetch-site",
     "x-requested-with",
     "x-request-id",
     "x-session",

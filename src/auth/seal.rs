@@ -72,11 +72,11 @@ impl Keyring {
         Self(Arc::new(Inner { masters: masters.collect(), opened: Mutex::default() }))
     }
 
-    /// A new data key, with what the database is to hold of it.
+    /// A new data key, with what the database is to hold of it. Not remembered: its row may not commit.
     pub fn make(&self, tenant: TenantId, number: i32, env: &Env) -> Result<(DataKey, Wrapped)> {
         let secret = SecretBox::new(Box::new(env.bytes::<32>()));
         let wrapped = self.wrap(tenant, secret.expose_secret(), env)?;
-        Ok((self.keep(DataKey { tenant, number, cipher: cipher(secret.expose_secret()) }), wrapped))
+        Ok((DataKey { tenant, number, cipher: cipher(secret.expose_secret()) }, wrapped))
     }
 
     /// The data key if it was opened before.
@@ -287,6 +287,20 @@ mod tests {
         assert!(keys.open(TenantId(ROW), 1, &wrapped).is_err());
         let (other, _) = keys.make(TENANT, 2, &env()).unwrap();
         assert!(other.unseal(TOKEN, &sealed).is_err());
+    }
+
+    /// Two commands may make the first key at once, and only one of them commits.
+    #[test]
+    fn only_a_stored_key_is_remembered() {
+        let keys = Keyring::new(&[master("v1", 0)]);
+        let env = env();
+        let (_, stored) = keys.make(TENANT, 1, &env).unwrap();
+        let (lost, _) = keys.make(TENANT, 1, &env).unwrap();
+        assert!(keys.opened(TENANT, 1).is_none());
+        let key = keys.open(TENANT, 1, &stored).unwrap();
+        let sealed = key.seal(TOKEN, b"x", &env).unwrap();
+        assert!(keys.opened(TENANT, 1).unwrap().unseal(TOKEN, &sealed).is_ok());
+        assert!(lost.unseal(TOKEN, &sealed).is_err());
     }
 
     #[test]

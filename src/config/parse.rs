@@ -28,7 +28,6 @@ pub(super) fn flag(text: &str) -> Parsed<bool> {
 }
 
 /// Any text; emptiness counts as unset before this is asked.
-#[expect(clippy::unnecessary_wraps, reason = "one signature for all parsers")]
 pub(super) fn text(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
@@ -125,7 +124,6 @@ pub(super) fn email(text: &str) -> Parsed<String> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "one signature for all parsers")]
 pub(super) fn secret(text: &str) -> Parsed<SecretString> {
     Ok(text.into())
 }

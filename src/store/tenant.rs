@@ -6,7 +6,6 @@ mod credentials;
 mod invites;
 mod keys;
 mod members;
-mod sealing;
 mod sessions;
 mod tenants;
 mod users;

@@ -37,10 +37,18 @@ impl Channels<'_, Tx> {
     pub async fn seal_secrets(&self, keys: &Keyring, channel: ChannelId, secrets: &Json) -> Result<Vec<u8>> {
         let db = self.db();
         let key = match db.keys().newest().await? {
-            Some(row) => self.data_key(keys, row.number).await?,
+            // From the row, never from memory: a secret under a key that did not commit would be lost.
+            Some(row) => {
+                keys.open(db.tenant(), row.number, &Wrapped { master: row.master, key: row.wrapped })?
+            }
             None => {
                 let (key, wrapped) = keys.make(db.tenant(), 1, db.env())?;
-                db.keys().add(1, wrapped.master, wrapped.key).await?;
+                let added = db.keys().add(1, wrapped.master, wrapped.key).await;
+                // Two first secrets at once: the later command may be sent again.
+                added.map_err(|error| match error {
+                    Error::Exists { .. } => Error::stale(),
+                    other => other,
+                })?;
                 key
             }
         };
