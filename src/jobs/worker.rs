@@ -88,15 +88,7 @@ impl Worker {
             return;
         }
         let tickets: Vec<Ticket> = known.iter().map(|delivery| delivery.ticket.clone()).collect();
-        let started = match self.parts.store.system().start(&tickets, self.lease).await {
-            Ok(started) => started,
-            Err(error) => {
-                // The tickets are void until the sweeper makes their rows ready again.
-                tracing::warn!(%error, tickets = tickets.len(), "cannot start jobs");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                return;
-            }
-        };
+        let Some(started) = self.pass_fence(&tickets).await else { return };
         let mut started =
             started.into_iter().map(|s| (s.ticket.clone(), s)).collect::<std::collections::HashMap<_, _>>();
         for delivery in known {
@@ -109,6 +101,22 @@ impl Worker {
             let slot = slots.split(1);
             let run = self.running.enter(&started.ticket, delivery.receipt.clone());
             self.tasks.spawn(self.clone().run(started, delivery.receipt, run, slot));
+        }
+    }
+
+    /// Waits for a database that is away for a moment; the slots could not be used otherwise.
+    async fn pass_fence(&self, tickets: &[Ticket]) -> Option<Vec<Started>> {
+        let begin = Instant::now();
+        loop {
+            match self.parts.store.system().start(tickets, self.lease).await {
+                Ok(started) => return Some(started),
+                Err(error) => tracing::warn!(%error, tickets = tickets.len(), "cannot start jobs"),
+            }
+            // The sweeper makes their rows ready again.
+            if begin.elapsed() > self.lease {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
