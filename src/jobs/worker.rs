@@ -44,7 +44,13 @@ pub(super) struct Worker {
 impl Worker {
     /// Reads from `bus` until `shutdown`; runs in progress stay in `tasks`.
     pub(super) async fn read(self, bus: Arc<Bus>, shutdown: CancellationToken) {
-        while let Some(slots) = self.free_slots(&shutdown).await {
+        loop {
+            // Who waits in an empty line must not hold slots: two readers share them.
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = bus.arrival(self.queue) => {}
+            }
+            let Some(slots) = self.free_slots(&shutdown).await else { break };
             let most = slots.num_permits();
             let fetched = tokio::select! {
                 () = shutdown.cancelled(), if matches!(*bus, Bus::Local(_)) => break,
@@ -56,6 +62,7 @@ impl Worker {
                 Ok(deliveries) => self.start(&bus, deliveries, slots).await,
                 Err(error) => {
                     tracing::debug!(%error, queue = self.queue.name(), "cannot fetch tickets");
+                    drop(slots);
                     tokio::select! {
                         () = shutdown.cancelled() => break,
                         () = tokio::time::sleep(Duration::from_millis(200)) => {}
