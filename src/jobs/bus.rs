@@ -60,6 +60,13 @@ impl Bus {
         }
     }
 
+    /// Waits until it is worth asking for tickets. Redis is asked at once: its answer is the wait.
+    pub async fn arrival(&self, queue: Queue) {
+        if let Self::Local(bus) = self {
+            bus.arrival(queue).await;
+        }
+    }
+
     /// Waits up to `wait` for tickets; at most `most`.
     pub async fn fetch(&self, queue: Queue, most: usize, wait: Duration) -> Result<Vec<Delivery>, Trouble> {
         match self {

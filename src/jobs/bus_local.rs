@@ -54,6 +54,13 @@ impl LocalBus {
         rest
     }
 
+    pub(super) async fn arrival(&self, queue: Queue) {
+        let line = self.line(queue);
+        while line.lock().tickets.is_empty() {
+            line.arrived.notified().await;
+        }
+    }
+
     pub(super) async fn fetch(&self, queue: Queue, most: usize, wait: Duration) -> Vec<Delivery> {
         let line = self.line(queue);
         let until = Instant::now() + wait;

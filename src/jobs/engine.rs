@@ -27,6 +27,9 @@ use crate::{
     store::{Store, events::SHARDS, jobs::Ticket},
 };
 
+/// How long the last results may take to be recorded.
+const FLUSH: Duration = Duration::from_secs(10);
+
 /// What this process does, and how.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
@@ -246,11 +249,13 @@ impl Crew {
         self.return_unstarted(&store).await;
         drop(reports);
         over.cancel();
-        for ended in [keeper.await, completer.await] {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a part of the job engine ended badly");
-            }
+        // Results that a database cannot take now are lost to us: the leases end, and the jobs run again.
+        match tokio::time::timeout(FLUSH, completer).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the completer ended badly"),
+            Err(_) => tracing::error!("results of jobs could not be recorded before the end"),
         }
+        keeper.abort();
     }
 
     /// Tickets that only this process has seen.

@@ -44,7 +44,13 @@ pub(super) struct Worker {
 impl Worker {
     /// Reads from `bus` until `shutdown`; runs in progress stay in `tasks`.
     pub(super) async fn read(self, bus: Arc<Bus>, shutdown: CancellationToken) {
-        while let Some(slots) = self.free_slots(&shutdown).await {
+        loop {
+            // Who waits in an empty line must not hold slots: two readers share them.
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = bus.arrival(self.queue) => {}
+            }
+            let Some(slots) = self.free_slots(&shutdown).await else { break };
             let most = slots.num_permits();
             let fetched = tokio::select! {
                 () = shutdown.cancelled(), if matches!(*bus, Bus::Local(_)) => break,
@@ -56,6 +62,7 @@ impl Worker {
                 Ok(deliveries) => self.start(&bus, deliveries, slots).await,
                 Err(error) => {
                     tracing::debug!(%error, queue = self.queue.name(), "cannot fetch tickets");
+                    drop(slots);
                     tokio::select! {
                         () = shutdown.cancelled() => break,
                         () = tokio::time::sleep(Duration::from_millis(200)) => {}
@@ -88,15 +95,7 @@ impl Worker {
             return;
         }
         let tickets: Vec<Ticket> = known.iter().map(|delivery| delivery.ticket.clone()).collect();
-        let started = match self.parts.store.system().start(&tickets, self.lease).await {
-            Ok(started) => started,
-            Err(error) => {
-                // The tickets are void until the sweeper makes their rows ready again.
-                tracing::warn!(%error, tickets = tickets.len(), "cannot start jobs");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                return;
-            }
-        };
+        let Some(started) = self.pass_fence(&tickets).await else { return };
         let mut started =
             started.into_iter().map(|s| (s.ticket.clone(), s)).collect::<std::collections::HashMap<_, _>>();
         for delivery in known {
@@ -109,6 +108,22 @@ impl Worker {
             let slot = slots.split(1);
             let run = self.running.enter(&started.ticket, delivery.receipt.clone());
             self.tasks.spawn(self.clone().run(started, delivery.receipt, run, slot));
+        }
+    }
+
+    /// Waits for a database that is away for a moment; the slots could not be used otherwise.
+    async fn pass_fence(&self, tickets: &[Ticket]) -> Option<Vec<Started>> {
+        let begin = Instant::now();
+        loop {
+            match self.parts.store.system().start(tickets, self.lease).await {
+                Ok(started) => return Some(started),
+                Err(error) => tracing::warn!(%error, tickets = tickets.len(), "cannot start jobs"),
+            }
+            // The sweeper makes their rows ready again.
+            if begin.elapsed() > self.lease {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
