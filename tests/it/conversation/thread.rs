@@ -37,10 +37,11 @@ async fn of_two_operators_one_gets_the_conversation() {
         let shop = Shop::open(&pair).await;
         let conversation = begun(&shop).await;
         let all: Vec<_> = (0..8).map(|_| shop.colleague()).collect();
-        let tried = join_all(all.iter().map(async |operator| {
-            operator.conversations().assign_conversation(assign(&conversation)).await
-        }))
-        .await;
+        let conversation = &conversation;
+        let tried = all.iter().map(|operator| async move {
+            operator.conversations().assign_conversation(assign(conversation)).await
+        });
+        let tried = join_all(tried).await;
 
         let won: Vec<_> = tried.iter().filter_map(|tried| tried.as_ref().ok()).collect();
         assert_eq!(won.len(), 1);
@@ -176,8 +177,11 @@ async fn a_send_with_an_id_of_the_clients_own_happens_once() {
         let conversation = begun(&shop).await;
         let id: switchboard::id::MessageId = shop.env.id();
         let request = v1::SendMessageRequest { id: id.to_string(), ..say(&conversation, "two left") };
-        let all = join_all((0..6).map(async |_| shop.messages().send_message(request.clone()).await)).await;
-        for sent in all {
+        let all = (0..6).map(|_| {
+            let (shop, request) = (&shop, request.clone());
+            async move { shop.messages().send_message(request).await }
+        });
+        for sent in join_all(all).await {
             assert_eq!(sent.unwrap().into_inner().id, id.to_string());
         }
         assert_eq!(shop.thread().await.1.len(), 2);
