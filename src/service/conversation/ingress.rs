@@ -72,7 +72,12 @@ impl Ingress {
     }
 
     /// What a request says, once its signature is checked.
-    pub(super) fn proven(&self, account: &Account, kind: ChannelKind, request: &RawRequest) -> Result<Vec<Fact>> {
+    pub(super) fn proven(
+        &self,
+        account: &Account,
+        kind: ChannelKind,
+        request: &RawRequest,
+    ) -> Result<Vec<Fact>> {
         let now = self.store.env().now();
         account.verify(request, now).map_err(|error| refused(kind, error))?;
         account.parse(&request.body).map_err(|problem| Error::invalid("body", problem))
@@ -89,7 +94,8 @@ impl Ingress {
         let kind = channel.kind;
         let scope = TenantScope::of_channel(channel.tenant_id);
         let taking = Taking { channel, account, body: &request.body };
-        let taking = Taking { channel: &channel, account: &account, body: &request.body, silence: self.silence };
+        let taking =
+            Taking { channel: &channel, account: &account, body: &request.body, silence: self.silence };
         let stored = self
             .store
             .of(scope)

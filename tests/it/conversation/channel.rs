@@ -60,8 +60,14 @@ async fn what_cannot_be_an_account_is_refused() {
 
         assert_eq!(refused(telegram("no token")).await, invalid);
         assert_eq!(refused(v1::CreateChannelRequest { account: None, ..telegram("1:a") }).await, invalid);
-        assert_eq!(refused(v1::CreateChannelRequest { name: " ".to_owned(), ..telegram("1:a") }).await, invalid);
-        assert_eq!(refused(v1::CreateChannelRequest { id: "con_1".to_owned(), ..telegram("1:a") }).await, invalid);
+        assert_eq!(
+            refused(v1::CreateChannelRequest { name: " ".to_owned(), ..telegram("1:a") }).await,
+            invalid
+        );
+        assert_eq!(
+            refused(v1::CreateChannelRequest { id: "con_1".to_owned(), ..telegram("1:a") }).await,
+            invalid
+        );
         let other = Some(create::Secrets::WebhookSecrets(v1::WebhookSecrets::default()));
         assert_eq!(refused(v1::CreateChannelRequest { secrets: other, ..telegram("1:a") }).await, invalid);
         let checked = v1::CreateChannelRequest { validate_only: true, ..telegram("1:a") };
@@ -99,7 +105,10 @@ async fn an_update_keeps_what_it_does_not_name() {
         assert_eq!(shop.post(channel, &written("49151", "wamid.1", 0, "hi")).await.unwrap().new, 1);
         let row = shop.store.of(shop.scope()).channels().get(channel).await.unwrap();
         let secrets = shop.store.of(shop.scope()).channels().open_secrets(&shop.keys, &row).await.unwrap();
-        assert_eq!((&secrets["access_token"], &secrets["app_secret"]), (&json!("new"), &json!("test-app-secret")));
+        assert_eq!(
+            (&secrets["access_token"], &secrets["app_secret"]),
+            (&json!("new"), &json!("test-app-secret"))
+        );
     })
     .await;
 }
@@ -120,7 +129,10 @@ async fn a_test_tells_whether_the_messenger_accepts_us() {
         let answer = shop.channels().test_channel(test).await.unwrap().into_inner();
         assert_eq!((answer.ok, answer.reason.as_str()), (false, "TOKEN_INVALID"));
         let channel = answer.channel.unwrap();
-        assert_eq!((channel.health(), channel.health_reason.as_str()), (v1::ChannelHealth::Broken, "TOKEN_INVALID"));
+        assert_eq!(
+            (channel.health(), channel.health_reason.as_str()),
+            (v1::ChannelHealth::Broken, "TOKEN_INVALID")
+        );
     })
     .await;
 }

@@ -64,9 +64,10 @@ async fn five_messages_of_a_new_customer_at_once_are_one_customer_and_one_conver
         let (conversation, said) = shop.thread().await;
         assert_eq!((conversation.unread_count, conversation.message_count), (5, 5));
         assert_eq!(conversation.last_message_preview, "line 4");
-        assert_eq!(said.iter().map(|m| m.text.as_str()).collect::<Vec<_>>(), [
-            "line 0", "line 1", "line 2", "line 3", "line 4"
-        ]);
+        assert_eq!(
+            said.iter().map(|m| m.text.as_str()).collect::<Vec<_>>(),
+            ["line 0", "line 1", "line 2", "line 3", "line 4"]
+        );
         let mut seqs: Vec<_> = said.iter().map(|m| m.seq).collect();
         seqs.sort_unstable();
         assert_eq!(seqs, [1, 2, 3, 4, 5]);
@@ -108,7 +109,8 @@ async fn all_items_of_a_batch_are_taken() {
             ],
         }));
         let second = written("15551234567", "wamid.3", 2, "three")["entry"][0].clone();
-        let unknown = whatsapp_of(payload::NUMBER, "account_alerts", json!({"alert": "x"}))["entry"][0].clone();
+        let unknown =
+            whatsapp_of(payload::NUMBER, "account_alerts", json!({"alert": "x"}))["entry"][0].clone();
         body["entry"].as_array_mut().unwrap().extend([second, unknown]);
 
         let received = shop.post(channel, &body).await.unwrap();

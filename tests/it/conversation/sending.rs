@@ -129,7 +129,10 @@ async fn a_report_that_comes_before_the_answer_is_joined_later() {
             let early = status("wamid.OUT00000001", "delivered", 100, more);
             assert_eq!(shop.post(channel, &early).await.unwrap().new, 1);
             let waiting = shop.message(message.id).await.status;
-            assert_eq!(waiting, Some(if names_us { DeliveryStatus::Delivered } else { DeliveryStatus::Queued }));
+            assert_eq!(
+                waiting,
+                Some(if names_us { DeliveryStatus::Delivered } else { DeliveryStatus::Queued })
+            );
 
             run(&shop, &message).await.unwrap();
             if !names_us {
@@ -183,7 +186,10 @@ async fn a_limit_is_waited_for() {
         let send = SendMessage { message: message.id, attempt: 1 };
 
         let waits = send.run(&context(&shop, job, 0)).await;
-        assert!(matches!(waits, Err(Failure::Retry { after: Some(after), .. }) if after.as_secs() == 7), "{waits:?}");
+        assert!(
+            matches!(waits, Err(Failure::Retry { after: Some(after), .. }) if after.as_secs() == 7),
+            "{waits:?}"
+        );
         assert_eq!(shop.message(message.id).await.status, Some(DeliveryStatus::Queued));
         send.run(&context(&shop, job, 1)).await.unwrap();
         assert_eq!(shop.message(message.id).await.status, Some(DeliveryStatus::Sent));
@@ -213,7 +219,8 @@ async fn what_may_have_been_sent_is_never_sent_again() {
         assert_eq!(reason(&shop.messages().retry_message(retry).await.unwrap_err()), "MESSAGE_NOT_FAILED");
 
         // A report with our id in it tells that it arrived.
-        let report = status("wamid.lost", "sent", 100, json!({"biz_opaque_callback_data": message.id.to_string()}));
+        let report =
+            status("wamid.lost", "sent", 100, json!({"biz_opaque_callback_data": message.id.to_string()}));
         shop.post(channel, &report).await.unwrap();
         let known = shop.message(message.id).await;
         assert_eq!((known.status, known.failure_reason), (Some(DeliveryStatus::Sent), None));

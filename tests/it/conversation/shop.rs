@@ -27,9 +27,9 @@ use switchboard::{
     },
     store::{Settings, Store, connect, conversation as rows},
     wire::conversation::v1::{
-        self, channel_service_client::ChannelServiceClient, conversation_service_client::ConversationServiceClient,
-        create_channel_request as create, customer_service_client::CustomerServiceClient,
-        message_service_client::MessageServiceClient,
+        self, channel_service_client::ChannelServiceClient,
+        conversation_service_client::ConversationServiceClient, create_channel_request as create,
+        customer_service_client::CustomerServiceClient, message_service_client::MessageServiceClient,
     },
 };
 use tonic::{
@@ -79,7 +79,8 @@ impl Shop {
     }
 
     pub async fn open_at(pair: &Pair, env: Env) -> Self {
-        let store = connect(&Settings { url: pair.database_url.clone(), pool: 8 }, env.clone()).await.unwrap();
+        let store =
+            connect(&Settings { url: pair.database_url.clone(), pool: 8 }, env.clone()).await.unwrap();
         Self::in_store(pair, store).await
     }
 

@@ -37,16 +37,20 @@ async fn of_two_operators_one_gets_the_conversation() {
         let shop = Shop::open(&pair).await;
         let conversation = begun(&shop).await;
         let all: Vec<_> = (0..8).map(|_| shop.colleague()).collect();
-        let tried = join_all(all.iter().map(async |operator| {
-            operator.conversations().assign_conversation(assign(&conversation)).await
-        }))
-        .await;
+        let conversation = &conversation;
+        let tried = all.iter().map(|operator| async move {
+            operator.conversations().assign_conversation(assign(conversation)).await
+        });
+        let tried = join_all(tried).await;
 
         let won: Vec<_> = tried.iter().filter_map(|tried| tried.as_ref().ok()).collect();
         assert_eq!(won.len(), 1);
         let winner = &won[0].get_ref().assignee_id;
         for lost in tried.iter().filter_map(|tried| tried.as_ref().err()) {
-            assert_eq!((lost.code(), reason(lost).as_str()), (Code::FailedPrecondition, "ASSIGNED_TO_ANOTHER"));
+            assert_eq!(
+                (lost.code(), reason(lost).as_str()),
+                (Code::FailedPrecondition, "ASSIGNED_TO_ANOTHER")
+            );
         }
         assert_eq!(shop.thread().await.0.assignee_id.unwrap().to_string(), *winner);
     })
@@ -133,7 +137,11 @@ async fn what_cannot_be_sent_is_refused_with_a_reason() {
         let shop = Shop::open(&pair).await;
         let conversation = begun(&shop).await;
         let send = async |request: v1::SendMessageRequest| {
-            shop.messages().send_message(request).await.err().map_or("ok".to_owned(), |status| reason(&status))
+            shop.messages()
+                .send_message(request)
+                .await
+                .err()
+                .map_or("ok".to_owned(), |status| reason(&status))
         };
         let sendability = async || {
             let request = v1::GetSendabilityRequest { conversation_id: conversation.id.clone() };
@@ -147,7 +155,8 @@ async fn what_cannot_be_sent_is_refused_with_a_reason() {
 
         assert_eq!(send(say(&conversation, &"ж".repeat(4001))).await, "INVALID_FIELD");
         assert_eq!(send(say(&conversation, "  \n")).await, "INVALID_FIELD");
-        let nowhere = v1::SendMessageRequest { conversation_id: "msg_1".to_owned(), ..say(&conversation, "x") };
+        let nowhere =
+            v1::SendMessageRequest { conversation_id: "msg_1".to_owned(), ..say(&conversation, "x") };
         assert_eq!(send(nowhere).await, "INVALID_FIELD");
         let missing: switchboard::id::MessageId = shop.env.id();
         let quoting = v1::SendMessageRequest { reply_to_id: missing.to_string(), ..say(&conversation, "x") };
@@ -176,8 +185,11 @@ async fn a_send_with_an_id_of_the_clients_own_happens_once() {
         let conversation = begun(&shop).await;
         let id: switchboard::id::MessageId = shop.env.id();
         let request = v1::SendMessageRequest { id: id.to_string(), ..say(&conversation, "two left") };
-        let all = join_all((0..6).map(async |_| shop.messages().send_message(request.clone()).await)).await;
-        for sent in all {
+        let all = (0..6).map(|_| {
+            let (shop, request) = (&shop, request.clone());
+            async move { shop.messages().send_message(request).await }
+        });
+        for sent in join_all(all).await {
             assert_eq!(sent.unwrap().into_inner().id, id.to_string());
         }
         assert_eq!(shop.thread().await.1.len(), 2);
@@ -266,7 +278,8 @@ async fn filters_and_reading() {
         assert_eq!(stale.get_ref().unread_count, 1);
         let done = wire.mark_conversation_read(read(conversation.last_message_id.clone())).await.unwrap();
         assert_eq!(done.get_ref().unread_count, 0);
-        let release = v1::ReleaseConversationRequest { conversation_id: conversation.id.clone(), expected_version: 0 };
+        let release =
+            v1::ReleaseConversationRequest { conversation_id: conversation.id.clone(), expected_version: 0 };
         let released = wire.release_conversation(release).await.unwrap().into_inner();
         assert_eq!((released.state(), released.assignee_id.as_str()), (v1::ConversationState::Open, ""));
     })
@@ -288,7 +301,10 @@ async fn another_tenant_sees_nothing() {
         assert_eq!(other.messages().list_messages(list).await.unwrap_err().code(), Code::NotFound);
         let get = v1::GetMessageRequest { message_id: message };
         assert_eq!(other.messages().get_message(get).await.unwrap_err().code(), Code::NotFound);
-        assert_eq!(other.messages().send_message(say(&conversation, "x")).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(
+            other.messages().send_message(say(&conversation, "x")).await.unwrap_err().code(),
+            Code::NotFound
+        );
         let refused = other.conversations().assign_conversation(assign(&conversation)).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound);
         let get = v1::GetCustomerRequest { customer_id: conversation.customer_id };
