@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tonic::service::Routes;
 
 use crate::{
-    auth::{password::Passwords, seal::Keyring},
+    auth::{TenantScope, password::Passwords, seal::Keyring},
     channels::Http,
     events::Hub,
     store::Store,
@@ -36,4 +36,9 @@ pub fn routes(parts: &Parts) -> Routes {
     let routes = billing::add(routes, parts);
     let routes = conversation::add(routes, parts);
     admin::add(routes, parts)
+}
+
+/// The scope of a command: one that only checks (`validate_only`) is not recorded in the audit log.
+fn recorded_unless(validate_only: bool, scope: TenantScope) -> TenantScope {
+    if validate_only { scope.audited(None) } else { scope }
 }

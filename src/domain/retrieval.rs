@@ -101,7 +101,9 @@ pub fn rank(question: &str, passages: Vec<Passage>, limits: Limits) -> Vec<Hit> 
     let mut hits: Vec<Hit> = Vec::new();
     let mut kept: Vec<usize> = Vec::new();
     for (_, coverage, index) in found {
-        let repeats = kept.iter().any(|seen| cosine(&vector(&corpus[*seen], &corpus[index])) > 0.97);
+        // Prose that says the same again adds nothing; products that look alike are still two.
+        let prose = passages[index].as_ref().is_some_and(|passage| passage.kind == SourceKind::Document);
+        let repeats = prose && kept.iter().any(|seen| cosine(&vector(&corpus[*seen], &corpus[index])) > 0.97);
         let Some(passage) = passages[index].take().filter(|_| !repeats) else { continue };
         let (most, have) = match passage.kind {
             SourceKind::Product => (limits.products, count(&hits, SourceKind::Product)),

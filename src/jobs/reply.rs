@@ -31,27 +31,26 @@ pub async fn send(
     seen: &Suggestion,
     how: &Settlement,
 ) -> Result<Suggestion> {
-    let settled = db.suggestions().settle(seen, how).await?.ok_or(Error::stale())?;
+    let id = db.env().id();
+    let settled = settle(db, seen, &Settlement { message: Some(id), ..how.clone() }).await?;
     let (author, author_id) = match how.actor {
         Actor::User(id) => (Author::Operator, Some(id.to_string())),
         Actor::ApiKey(id) => (Author::Api, Some(id.to_string())),
         _ => (Author::Ai, None),
     };
     let new = NewOutbound {
-        id: None,
+        id: Some(id),
         text: how.edited_text.clone().unwrap_or_else(|| seen.text.clone()),
         author,
         author_id,
         reply_to: None,
         suggestion: Some(seen.id),
     };
-    let message = outbound::send(db, conversation, new).await?;
-    let sent = db.suggestions().sent(settled, message.id).await?;
-    db.emit(decided(&sent));
-    Ok(sent)
+    outbound::send(db, conversation, new).await?;
+    Ok(settled)
 }
 
-/// Ends a pending draft without a message.
+/// Ends a pending draft and tells.
 pub async fn settle(db: &TenantDb<Tx>, seen: &Suggestion, how: &Settlement) -> Result<Suggestion> {
     let settled = db.suggestions().settle(seen, how).await?.ok_or(Error::stale())?;
     db.emit(decided(&settled));

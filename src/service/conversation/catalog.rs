@@ -4,9 +4,11 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     auth::Caller,
+    domain::event::Event,
     error::Result,
     id::ProductId,
-    store::{Store, conversation::Product as Row},
+    service::recorded_unless,
+    store::{Store, TenantDb, Tx, conversation::Product as Row},
     wire::{
         self, changed,
         conversation::v1::{
@@ -34,6 +36,10 @@ fn demand_version(expected: i64, seen: &Row) -> Result<()> {
     changed::unless(expected, seen.version, "switchboard.conversation.v1.Product", || Product::from(seen))
 }
 
+fn tell(db: &TenantDb<Tx>, id: ProductId, action: &str) {
+    db.emit(Event::TenantUpdated { subject: id.to_string(), action: action.to_owned() });
+}
+
 #[tonic::async_trait]
 impl CatalogService for Products {
     async fn create_product(
@@ -46,13 +52,14 @@ impl CatalogService for Products {
 
         let row = self
             .store
-            .of(scope)
+            .of(recorded_unless(request.validate_only, scope))
             .transaction(async |db| {
                 let currency = db.tenants().get().await?.currency;
                 let text = knowledge::new_product(request.clone(), &currency)?;
                 if request.validate_only {
                     return Ok(db.products().preview(id, text));
                 }
+                tell(db, id, "product.create");
                 db.products().insert(id, text).await
             })
             .await?;
@@ -91,7 +98,7 @@ impl CatalogService for Products {
 
         let row = self
             .store
-            .of(scope)
+            .of(recorded_unless(request.validate_only, scope))
             .transaction(async |db| {
                 let seen = db.products().get(id).await?;
                 demand_version(request.expected_version, &seen)?;
@@ -104,6 +111,7 @@ impl CatalogService for Products {
                 if text == seen.text() {
                     return Ok(seen);
                 }
+                tell(db, id, "product.update");
                 db.products().change(&seen, text).await
             })
             .await?;
@@ -123,6 +131,7 @@ impl CatalogService for Products {
             .transaction(async |db| {
                 let seen = db.products().get(id).await?;
                 demand_version(request.expected_version, &seen)?;
+                tell(db, id, "product.delete");
                 db.products().delete(&seen).await
             })
             .await?;

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     auth::Caller,
-    domain::suggestion::resolve_escalation,
+    domain::{event::Event, suggestion::resolve_escalation},
     error::{Error, Result},
     id::EscalationId,
     store::{Store, conversation::EscalationFilter},
@@ -79,6 +79,10 @@ impl EscalationService for Escalations {
                 let Some(to) = resolve_escalation(seen.state, to)? else { return Ok(seen) };
                 let name = "switchboard.conversation.v1.Escalation";
                 changed::unless(request.expected_version, seen.version, name, || Escalation::from(&seen))?;
+                db.emit(Event::TenantUpdated {
+                    subject: id.to_string(),
+                    action: "escalation.resolve".to_owned(),
+                });
                 db.escalations().resolve(&seen, to).await
             })
             .await?;

@@ -4,9 +4,11 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     auth::Caller,
+    domain::event::Event,
     error::Result,
     id::DocumentId,
-    store::{Store, conversation::Document as Row},
+    service::recorded_unless,
+    store::{Store, TenantDb, Tx, conversation::Document as Row},
     wire::{
         self, changed,
         conversation::v1::{
@@ -34,6 +36,10 @@ fn demand_version(expected: i64, seen: &Row) -> Result<()> {
     changed::unless(expected, seen.version, "switchboard.conversation.v1.Document", || Document::from(seen))
 }
 
+fn tell(db: &TenantDb<Tx>, id: DocumentId, action: &str) {
+    db.emit(Event::TenantUpdated { subject: id.to_string(), action: action.to_owned() });
+}
+
 #[tonic::async_trait]
 impl KnowledgeService for Documents {
     async fn create_document(
@@ -48,11 +54,12 @@ impl KnowledgeService for Documents {
 
         let row = self
             .store
-            .of(scope)
+            .of(recorded_unless(validate_only, scope))
             .transaction(async |db| {
                 if validate_only {
                     return Ok(db.documents().preview(id, text.clone()));
                 }
+                tell(db, id, "document.create");
                 db.documents().insert(id, text.clone()).await
             })
             .await?;
@@ -92,7 +99,7 @@ impl KnowledgeService for Documents {
 
         let row = self
             .store
-            .of(scope)
+            .of(recorded_unless(request.validate_only, scope))
             .transaction(async |db| {
                 let seen = db.documents().get(id).await?;
                 demand_version(request.expected_version, &seen)?;
@@ -104,6 +111,7 @@ impl KnowledgeService for Documents {
                 if text == seen.text() {
                     return Ok(seen);
                 }
+                tell(db, id, "document.update");
                 db.documents().change(&seen, text).await
             })
             .await?;
@@ -123,6 +131,7 @@ impl KnowledgeService for Documents {
             .transaction(async |db| {
                 let seen = db.documents().get(id).await?;
                 demand_version(request.expected_version, &seen)?;
+                tell(db, id, "document.delete");
                 db.documents().delete(&seen).await
             })
             .await?;

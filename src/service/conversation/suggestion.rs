@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     id::{MessageId, SuggestionId},
     jobs::{draft_reply::RedraftReply, reply},
+    service::recorded_unless,
     store::{
         Store,
         conversation::{Settlement, Suggestion, SuggestionFilter},
@@ -45,7 +46,7 @@ impl Suggestions {
         how: &Settlement,
         validate_only: bool,
     ) -> Result<Suggestion> {
-        let db = self.store.of(scope);
+        let db = self.store.of(recorded_unless(validate_only, scope));
         db.transaction(async |db| {
             let conversation = db.suggestions().get(id).await?.conversation_id;
             let conversation = db.conversations().locked(conversation).await?;

@@ -6,6 +6,7 @@ use crate::{
     auth::Caller,
     domain::event::Event,
     error::Result,
+    service::recorded_unless,
     store::{Store, conversation::DecisionSettings as Row},
     wire::{
         changed, knowledge,
@@ -47,7 +48,7 @@ impl SettingsService for Settings {
 
         let settings = self
             .store
-            .of(scope)
+            .of(recorded_unless(request.validate_only, scope))
             .transaction(async |db| {
                 let seen = db.decision_settings().get().await?;
                 let name = "switchboard.tenant.v1.DecisionSettings";

@@ -79,11 +79,13 @@ pub struct Settlement {
     pub edited_text: Option<String>,
     pub reason: Option<String>,
     pub escalation: Option<EscalationId>,
+    /// The message that goes out.
+    pub message: Option<MessageId>,
 }
 
 impl Settlement {
     pub fn of(state: SuggestionState, actor: Actor) -> Self {
-        Self { state, actor, edited_text: None, reason: None, escalation: None }
+        Self { state, actor, edited_text: None, reason: None, escalation: None, message: None }
     }
 
     /// The word of the action log.
@@ -192,6 +194,7 @@ impl Suggestions<'_, Tx> {
             state: how.state,
             edited_text: how.edited_text.clone(),
             escalation_id: how.escalation.or(seen.escalation_id),
+            sent_message_id: how.message,
             decided_by: (!superseded).then(|| how.actor.label()),
             decide_reason: how.reason.clone(),
             decide_time: Some(now),
@@ -222,17 +225,6 @@ impl Suggestions<'_, Tx> {
         };
         self.0.insert(action.into_active_model()).exec_without_returning(self.0.conn()).await?;
         Ok(Some(row))
-    }
-
-    /// Notes which message went out for a settled draft.
-    pub async fn sent(&self, settled: Suggestion, message: MessageId) -> Result<Suggestion> {
-        self.0
-            .update::<Entity>()
-            .col_expr(Column::SentMessageId, Expr::val(message))
-            .filter(Column::Id.eq(settled.id))
-            .exec(self.0.conn())
-            .await?;
-        Ok(Suggestion { sent_message_id: Some(message), ..settled })
     }
 
     /// Notes the escalation of a draft that still waits: people may answer with it all the same.

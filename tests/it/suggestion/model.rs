@@ -29,7 +29,9 @@ async fn every_call_is_recorded() {
         stage.draft_with(model(sandbox.url()), 0, message).await.unwrap();
         let draft = stage.drafts().await.remove(0);
         assert_eq!(draft.model, "sandbox-1");
-        let calls = stage.shop.store.of(stage.shop.scope()).ai_calls().of_suggestion(draft.id).await.unwrap();
+        let db = stage.shop.store.of(stage.shop.scope());
+        let mut calls = db.ai_calls().of_suggestion(draft.id).await.unwrap();
+        calls.sort_by(|a, b| a.purpose.cmp(&b.purpose));
         let purposes: Vec<_> = calls.iter().map(|call| call.purpose.as_str()).collect();
         assert_eq!(purposes, ["draft", "self_check"]);
         assert!(calls.iter().all(|call| call.input_tokens > 0 && call.request_hash.len() == 64));

@@ -1,5 +1,6 @@
 //! A shop with knowledge, a customer who writes, and an operator who looks at drafts.
 
+use chrono::TimeDelta;
 use serde_json::json;
 use switchboard::{
     ai::{Ai, Switches},
@@ -59,6 +60,8 @@ impl Stage {
     /// The customer writes, `second` seconds into the story.
     pub async fn says(&self, second: i64, words: &str) -> MessageId {
         let id = format!("wamid.{second}");
+        // Ids made within one microsecond have no order.
+        self.shop.env.advance(TimeDelta::milliseconds(1));
         self.shop.post(self.channel, &written(CUSTOMER, &id, second, words)).await.unwrap();
         self.conversation().await.last_inbound_id.unwrap()
     }
