@@ -43,7 +43,8 @@ impl TenantAdminService for TenantAdmin {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         Caller::of(&request)?.staff()?;
         let ListTenantsRequest { page_size, page_token, restricted } = request.into_inner();
-        let filter = restricted.map_or("", |restricted| if restricted { "restricted" } else { "unrestricted" });
+        let filter =
+            restricted.map_or("", |restricted| if restricted { "restricted" } else { "unrestricted" });
         let page = Page::<TenantId>::read("tenants", page_size, &page_token, &[filter])?;
 
         let system = self.store.system();

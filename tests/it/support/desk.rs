@@ -14,7 +14,6 @@ use switchboard::{
     },
     edge::Grpc,
     env::Env,
-    events::Hub,
     service,
     store::{Settings, Store, connect},
 };
@@ -56,16 +55,9 @@ impl Desk {
         let settings = Settings { url: pair.database_url.clone(), pool: 8 };
         let store = connect(&settings, env.clone()).await.unwrap();
         let passwords = Passwords::new("a pepper for tests".into(), 4, env.clone());
-        let routes = Routes::default();
-        let parts = service::Parts {
-            store: store.clone(),
-            hub: Hub::local(),
-            passwords: passwords.clone(),
-            started: env.now(),
-        };
-        let routes = service::tenant::add(routes, &parts);
-        let routes = service::billing::add(routes, &parts);
-        let routes = service::admin::add(routes, &parts).prepare();
+        let routes = service::tenant::people(Routes::default(), &store, &passwords);
+        let routes = service::billing::over(routes, &store);
+        let routes = service::admin::over(routes, &store, env.now()).prepare();
         Self { store, env, passwords, database_url: pair.database_url.clone(), routes }
     }
 
