@@ -94,7 +94,7 @@ impl Desk {
         person(&self.call("AuthService.SignUp", "", request).await.unwrap())
     }
 
-    /// Runs SQL past the store; `?` stands for a value.
+    /// Runs SQL past the store, in the database's own dialect; answers how many rows changed.
     pub async fn sql(&self, sql: &str, values: Vec<sea_orm::Value>) -> u64 {
         let raw = Database::connect(&self.database_url).await.unwrap();
         let statement = Statement::from_sql_and_values(raw.get_database_backend(), sql, values);
