@@ -22,7 +22,11 @@ impl GrantPeriod {
 }
 
 /// Refuses a period that is no period, that is over, or that is too long; says why.
-pub fn check(starts_at: DateTime<Utc>, ends_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), &'static str> {
+pub fn check(
+    starts_at: DateTime<Utc>,
+    ends_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(), &'static str> {
     if ends_at <= starts_at {
         Err("must be after start_time")
     } else if ends_at <= now {

@@ -68,7 +68,11 @@ mod tests {
         ] {
             let (failures_after, locked) = expected;
             let found = attempt(failures, at(last), at(now));
-            assert_eq!(found, Attempt { failures: failures_after, locked }, "{failures} at {last}, now {now}");
+            assert_eq!(
+                found,
+                Attempt { failures: failures_after, locked },
+                "{failures} at {last}, now {now}"
+            );
         }
         assert!(attempt(4, at(0), at(0)).locks());
         assert!(!attempt(3, at(0), at(0)).locks());

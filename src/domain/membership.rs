@@ -9,7 +9,8 @@ use super::{Rejected, access::Role};
 /// How long an invitation is good for.
 pub const INVITE: TimeDelta = TimeDelta::hours(72);
 
-const OWNER_REQUIRED: Rejected = Rejected::because("OWNER_REQUIRED", "only an owner makes or unmakes an owner");
+const OWNER_REQUIRED: Rejected =
+    Rejected::because("OWNER_REQUIRED", "only an owner makes or unmakes an owner");
 const LAST_OWNER: Rejected = Rejected::because("LAST_OWNER", "a tenant keeps at least one owner");
 
 /// What became of an invitation.
@@ -96,7 +97,8 @@ mod tests {
             (InviteState::Revoked, "ann@shop.example", 1, Err("INVALID_INVITE")),
         ] {
             let now = made + TimeDelta::hours(hours);
-            let found = accept(state, &invited, email, made + INVITE, now).map_err(|rejected| rejected.reason);
+            let found =
+                accept(state, &invited, email, made + INVITE, now).map_err(|rejected| rejected.reason);
             assert_eq!(found, expected, "{state:?} {email} after {hours} h");
         }
     }

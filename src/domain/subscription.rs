@@ -82,7 +82,11 @@ pub enum Cancellation {
 }
 
 /// Decides how a subscription ends.
-pub fn cancel(standing: Option<&Standing>, asked: bool, now: DateTime<Utc>) -> Result<Cancellation, Rejected> {
+pub fn cancel(
+    standing: Option<&Standing>,
+    asked: bool,
+    now: DateTime<Utc>,
+) -> Result<Cancellation, Rejected> {
     const NONE: Rejected = Rejected::because("NO_SUBSCRIPTION", "there is no subscription to cancel");
     let standing = standing.ok_or(NONE)?;
     match standing.status_at(now) {
@@ -101,7 +105,8 @@ pub fn cancel(standing: Option<&Standing>, asked: bool, now: DateTime<Utc>) -> R
 }
 
 /// A trial is for tenants that never had a subscription of any kind.
-pub const TRIAL_USED: Rejected = Rejected::because("TRIAL_USED", "the tenant has had a trial or a subscription before");
+pub const TRIAL_USED: Rejected =
+    Rejected::because("TRIAL_USED", "the tenant has had a trial or a subscription before");
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ mod owner;
 mod system;
 mod tenant_admin;
 
+use chrono::{DateTime, Utc};
 pub use owner::{Ensured, ensure_owner};
 use tonic::service::Routes;
 
@@ -12,6 +13,7 @@ use super::Parts;
 use crate::{
     auth::{Actor, Caller, Staff, TenantScope},
     id::TenantId,
+    store::Store,
     wire::admin::v1::{
         grant_service_server::GrantServiceServer, system_service_server::SystemServiceServer,
         tenant_admin_service_server::TenantAdminServiceServer,
@@ -20,10 +22,15 @@ use crate::{
 
 /// Adds the services of this area.
 pub fn add(routes: Routes, parts: &Parts) -> Routes {
+    over(routes, &parts.store, parts.started)
+}
+
+/// Adds them over a database, in a process that `started` then: they need no other part.
+pub fn over(routes: Routes, store: &Store, started: DateTime<Utc>) -> Routes {
     routes
-        .add_service(SystemServiceServer::new(system::System::new(parts.store.clone(), parts.started)))
-        .add_service(TenantAdminServiceServer::new(tenant_admin::TenantAdmin::new(parts.store.clone())))
-        .add_service(GrantServiceServer::new(grant::Grants::new(parts.store.clone())))
+        .add_service(SystemServiceServer::new(system::System::new(store.clone(), started)))
+        .add_service(TenantAdminServiceServer::new(tenant_admin::TenantAdmin::new(store.clone())))
+        .add_service(GrantServiceServer::new(grant::Grants::new(store.clone())))
 }
 
 /// The right of staff to work on `tenant`, in their own name.

@@ -12,19 +12,28 @@ mod tenants;
 use tonic::service::Routes;
 
 use super::Parts;
-use crate::wire::tenant::v1::{
-    api_key_service_server::ApiKeyServiceServer, auth_service_server::AuthServiceServer,
-    event_service_server::EventServiceServer, member_service_server::MemberServiceServer,
-    settings_service_server::SettingsServiceServer, tenant_service_server::TenantServiceServer,
+use crate::{
+    auth::password::Passwords,
+    store::Store,
+    wire::tenant::v1::{
+        api_key_service_server::ApiKeyServiceServer, auth_service_server::AuthServiceServer,
+        event_service_server::EventServiceServer, member_service_server::MemberServiceServer,
+        settings_service_server::SettingsServiceServer, tenant_service_server::TenantServiceServer,
+    },
 };
 
 /// Adds the services of this area.
 pub fn add(routes: Routes, parts: &Parts) -> Routes {
-    routes
-        .add_service(AuthServiceServer::new(auth::Auth::new(parts.store.clone(), parts.passwords.clone())))
-        .add_service(TenantServiceServer::new(tenants::Tenants::new(parts.store.clone())))
-        .add_service(MemberServiceServer::new(member::Members::new(parts.store.clone())))
-        .add_service(ApiKeyServiceServer::new(api_key::ApiKeys::new(parts.store.clone())))
+    people(routes, &parts.store, &parts.passwords)
         .add_service(EventServiceServer::new(event::Events::new(parts.store.clone(), parts.hub.clone())))
         .add_service(SettingsServiceServer::new(settings::Settings::new(parts.store.clone())))
+}
+
+/// Adds those that need no more than the database: signing in, the tenant, its members and API keys.
+pub fn people(routes: Routes, store: &Store, passwords: &Passwords) -> Routes {
+    routes
+        .add_service(AuthServiceServer::new(auth::Auth::new(store.clone(), passwords.clone())))
+        .add_service(TenantServiceServer::new(tenants::Tenants::new(store.clone())))
+        .add_service(MemberServiceServer::new(member::Members::new(store.clone())))
+        .add_service(ApiKeyServiceServer::new(api_key::ApiKeys::new(store.clone())))
 }

@@ -75,7 +75,8 @@ mod tests {
     /// Acceptance case 91.
     #[test]
     fn addresses_are_masked() {
-        for (email, expected) in [("ann@shop.example", "a***@shop.example"), ("a@b", "a***@b"), ("", "***@")] {
+        for (email, expected) in [("ann@shop.example", "a***@shop.example"), ("a@b", "a***@b"), ("", "***@")]
+        {
             assert_eq!(masked(email), expected);
         }
     }

@@ -86,7 +86,10 @@ async fn a_repeated_restriction_is_recorded_and_changes_nothing() {
             desk.call(method, &root, json!({"tenantId": ann.tenant, "reason": reason}))
         };
         let first = set("RestrictTenant", "spam").await.unwrap();
-        assert_eq!((&first["alreadyInState"], &first["tenant"]["restrictedReason"]), (&json!(false), &json!("spam")));
+        assert_eq!(
+            (&first["alreadyInState"], &first["tenant"]["restrictedReason"]),
+            (&json!(false), &json!("spam"))
+        );
         let second = set("RestrictTenant", "more spam").await.unwrap();
         assert_eq!(second["alreadyInState"], true);
         assert_eq!(second["tenant"], first["tenant"]);
@@ -107,7 +110,13 @@ async fn a_repeated_restriction_is_recorded_and_changes_nothing() {
         assert_eq!(reason(desk.call("RestrictTenant", &root, unknown).await), "NOT_FOUND");
         assert_eq!(reason(set("RestrictTenant", "no").await), "INVALID_FIELD");
         assert_eq!(actions(&desk, "tenant", &tenant.to_string()).await.len(), 4);
-        assert_eq!(reason(desk.call("RestrictTenant", &ann.token, json!({"tenantId": ann.tenant, "reason": "spam"})).await), "PLATFORM_ROLE_REQUIRED");
+        assert_eq!(
+            reason(
+                desk.call("RestrictTenant", &ann.token, json!({"tenantId": ann.tenant, "reason": "spam"}))
+                    .await
+            ),
+            "PLATFORM_ROLE_REQUIRED"
+        );
     })
     .await;
 }

@@ -59,7 +59,10 @@ async fn a_trial_runs_out_by_itself() {
         desk.env.advance(TimeDelta::hours(1));
         assert!(!access(&desk, &ann).await);
         let over = desk.call("GetSubscription", &ann.token, json!({})).await.unwrap();
-        assert_eq!((&over["status"], &over["trialDaysRemaining"]), (&json!("SUBSCRIPTION_STATUS_EXPIRED"), &json!(0)));
+        assert_eq!(
+            (&over["status"], &over["trialDaysRemaining"]),
+            (&json!("SUBSCRIPTION_STATUS_EXPIRED"), &json!(0))
+        );
     })
     .await;
 }
@@ -77,7 +80,10 @@ async fn a_tenant_has_one_trial() {
 
         desk.sql("delete from subscription", vec![]).await;
         let none = desk.call("GetSubscription", &ann.token, json!({})).await.unwrap();
-        assert_eq!((&none["status"], &none["access"]), (&json!("SUBSCRIPTION_STATUS_UNSPECIFIED"), &json!(false)));
+        assert_eq!(
+            (&none["status"], &none["access"]),
+            (&json!("SUBSCRIPTION_STATUS_UNSPECIFIED"), &json!(false))
+        );
         assert!(!access(&desk, &ann).await);
         let answers: Vec<_> = join_all((0..8).map(|_| start())).await.into_iter().map(reason).collect();
         assert_eq!(answers.iter().filter(|answer| *answer == "ok").count(), 1, "{answers:?}");
@@ -92,10 +98,13 @@ async fn a_cancelled_subscription_keeps_what_was_paid() {
     both(async |pair| {
         let desk = Desk::open(&pair).await;
         let ann = desk.sign_up("ann@shop.example").await;
-        let cancel = |version: &str| desk.call("CancelSubscription", &ann.token, json!({"expectedVersion": version}));
+        let cancel =
+            |version: &str| desk.call("CancelSubscription", &ann.token, json!({"expectedVersion": version}));
         let month = desk.env.now() + TimeDelta::days(30);
         let mark = if pair.name == "sqlite" { "?1" } else { "$1" };
-        let paid = format!("update subscription set status = 'active', plan_id = 'pro-monthly', period_end = {mark}");
+        let paid = format!(
+            "update subscription set status = 'active', plan_id = 'pro-monthly', period_end = {mark}"
+        );
         desk.sql(&paid, vec![month.into()]).await;
 
         let stale = cancel("7").await.unwrap_err();
@@ -105,8 +114,6 @@ async fn a_cancelled_subscription_keeps_what_was_paid() {
         assert_eq!((&cancelled["cancelAtPeriodEnd"], &cancelled["access"]), (&json!(true), &json!(true)));
         assert_eq!(cancel("0").await.unwrap(), cancelled);
         desk.env.advance(TimeDelta::days(31));
-        let again = desk.sql("update session set expires_at = (select max(period_end) from subscription)", vec![]).await;
-        assert!(again > 0);
         let tenant: TenantId = ann.tenant.parse().unwrap();
         assert!(!desk.store.system().can_access(tenant, desk.env.now()).await.unwrap());
     })
@@ -119,7 +126,10 @@ async fn a_cancelled_trial_ends_at_once() {
         let desk = Desk::open(&pair).await;
         let ann = desk.sign_up("ann@shop.example").await;
         let ended = desk.call("CancelSubscription", &ann.token, json!({})).await.unwrap();
-        assert_eq!((&ended["status"], &ended["access"]), (&json!("SUBSCRIPTION_STATUS_EXPIRED"), &json!(false)));
+        assert_eq!(
+            (&ended["status"], &ended["access"]),
+            (&json!("SUBSCRIPTION_STATUS_EXPIRED"), &json!(false))
+        );
         assert!(!access(&desk, &ann).await);
         let none = desk.call("CancelSubscription", &ann.token, json!({})).await;
         assert_eq!(reason(none), "NO_SUBSCRIPTION");

@@ -77,7 +77,11 @@ async fn a_refused_sign_up_writes_nothing() {
             (json!({"email": "a@b.example", "password": PASSWORD, "name": "x".repeat(101)}), "INVALID_FIELD"),
             (json!({"email": "a@b.example", "password": PASSWORD, "inviteToken": "sbi_x"}), "INVALID_INVITE"),
         ] {
-            assert_eq!(reason(desk.call("AuthService.SignUp", "", request.clone()).await), expected, "{request}");
+            assert_eq!(
+                reason(desk.call("AuthService.SignUp", "", request.clone()).await),
+                expected,
+                "{request}"
+            );
         }
         assert_eq!(desk.number("select count(*) as n from \"user\"").await, 0);
     })
@@ -125,7 +129,11 @@ async fn guesses_in_parallel_count_one_by_one() {
         desk.sign_up("ann@shop.example").await;
         let guesses = (0..20).map(|_| sign_in(&desk, "ann@shop.example", "Wrong1234"));
         let answers: Vec<_> = join_all(guesses).await.into_iter().map(reason).collect();
-        assert_eq!(answers.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count(), 4, "{answers:?}");
+        assert_eq!(
+            answers.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count(),
+            4,
+            "{answers:?}"
+        );
         assert_eq!(answers.iter().filter(|reason| *reason == "ACCOUNT_LOCKED").count(), 16, "{answers:?}");
         assert_eq!(reason(sign_in(&desk, "ann@shop.example", PASSWORD).await), "ACCOUNT_LOCKED");
     })
@@ -169,7 +177,11 @@ async fn a_browser_gets_a_cookie_in_place_of_the_token() {
         let desk = Desk::open(&pair).await;
         desk.sign_up("ann@shop.example").await;
         let mut client = AuthServiceClient::new(desk.grpc());
-        let sign_in = SignInRequest { email: "ann@shop.example".into(), password: PASSWORD.into(), tenant_id: String::new() };
+        let sign_in = SignInRequest {
+            email: "ann@shop.example".into(),
+            password: PASSWORD.into(),
+            tenant_id: String::new(),
+        };
         let mut request = Request::new(sign_in);
         request.metadata_mut().insert("x-session", "cookie".parse().unwrap());
         let answer = client.sign_in(request).await.unwrap();

@@ -43,7 +43,8 @@ impl TenantAdminService for TenantAdmin {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         Caller::of(&request)?.staff()?;
         let ListTenantsRequest { page_size, page_token, restricted } = request.into_inner();
-        let filter = restricted.map_or("", |restricted| if restricted { "restricted" } else { "unrestricted" });
+        let filter =
+            restricted.map_or("", |restricted| if restricted { "restricted" } else { "unrestricted" });
         let page = Page::<TenantId>::read("tenants", page_size, &page_token, &[filter])?;
 
         let system = self.store.system();
@@ -62,7 +63,7 @@ impl TenantAdminService for TenantAdmin {
         let RestrictTenantRequest { tenant_id, reason } = request.into_inner();
         let tenant = wire::id("tenant_id", &tenant_id)?;
         let reason = wire::admin::reason(&reason)?;
-        let (tenant, already_in_state) = self.set(&caller, staff, tenant, true, reason).await?;
+        let (tenant, already_in_state) = self.set(&caller, staff, tenant, true, &reason).await?;
         Ok(Response::new(RestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state }))
     }
 
@@ -75,7 +76,7 @@ impl TenantAdminService for TenantAdmin {
         let UnrestrictTenantRequest { tenant_id, reason } = request.into_inner();
         let tenant = wire::id("tenant_id", &tenant_id)?;
         let reason = wire::admin::reason(&reason)?;
-        let (tenant, already_in_state) = self.set(&caller, staff, tenant, false, reason).await?;
+        let (tenant, already_in_state) = self.set(&caller, staff, tenant, false, &reason).await?;
         Ok(Response::new(UnrestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state }))
     }
 }
@@ -88,7 +89,7 @@ impl TenantAdmin {
         staff: Staff,
         tenant: TenantId,
         restrict: bool,
-        reason: String,
+        reason: &str,
     ) -> Result<(TenantOverview, bool)> {
         let (action, told, state) = match restrict {
             true => ("tenant.restrict", "tenant.restricted", "restricted"),
@@ -106,7 +107,7 @@ impl TenantAdmin {
                 })),
             };
             let target_id = tenant.to_string();
-            let reason = reason.clone();
+            let reason = reason.to_owned();
             let kept = restrict.then(|| reason.clone());
             let record =
                 NewAction { action, target_kind: "tenant", target_id, staff: staff.user(), reason, outcome };

@@ -9,7 +9,7 @@ use crate::{
         subscription::{self, Cancellation},
     },
     error::{Error, Result},
-    store::{Store, TenantDb, Tx},
+    store::{Store, TenantDb, Tx, billing},
     wire::{
         self,
         billing::v1::{
@@ -75,7 +75,7 @@ impl SubscriptionService for Subscriptions {
             .transaction(async |db| {
                 let now = db.env().now();
                 let seen = db.subscriptions().lock().await?;
-                let standing = seen.as_ref().map(|row| row.standing());
+                let standing = seen.as_ref().map(billing::Subscription::standing);
                 let asked = seen.as_ref().is_some_and(|row| row.cancel_at_period_end);
                 let how = subscription::cancel(standing.as_ref(), asked, now)?;
                 let seen = seen.ok_or_else(|| Error::not_found("subscription", db.tenant()))?;

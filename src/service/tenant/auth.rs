@@ -4,7 +4,11 @@ use tonic::{Request, Response, Status};
 
 use super::{join, session};
 use crate::{
-    auth::{Actor, Caller, TenantScope, password::Passwords, token::{self, Kind, Token}},
+    auth::{
+        Actor, Caller, TenantScope,
+        password::Passwords,
+        token::{self, Kind, Token},
+    },
     domain::{
         access::Role,
         event::Event,

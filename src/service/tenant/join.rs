@@ -18,7 +18,10 @@ use crate::{
 const INVALID: Rejected = Rejected::because("INVALID_INVITE", "the invitation is not valid");
 
 /// The invitation that a token stands for.
-pub(super) async fn invite(db: &SystemDb<impl sea_orm::ConnectionTrait>, invite_token: &str) -> Result<Invite> {
+pub(super) async fn invite(
+    db: &SystemDb<impl sea_orm::ConnectionTrait>,
+    invite_token: &str,
+) -> Result<Invite> {
     let found = db.invite_by_hash(&token::hash(invite_token)).await?;
     Ok(found.ok_or(INVALID)?)
 }

@@ -140,7 +140,8 @@ impl MemberService for Members {
         let system = self.store.system();
         let user = system.users().get(user).await?;
         let invite = join::invite(&system, &token).await?;
-        let scope = join::scope(&invite, &user).audited(caller.audit.clone()).in_request(caller.request.clone());
+        let scope =
+            join::scope(&invite, &user).audited(caller.audit.clone()).in_request(caller.request.clone());
         let member = self
             .store
             .of(scope)

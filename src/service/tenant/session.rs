@@ -26,7 +26,12 @@ pub(super) fn has_cookie<T>(request: &Request<T>) -> bool {
 }
 
 /// Puts the token into the answer's text or, when `cookie` says so, into a cookie.
-pub(super) fn hand_over<T>(answer: T, token: &Token, cookie: bool, text: impl FnOnce(&mut T, String)) -> Result<Response<T>> {
+pub(super) fn hand_over<T>(
+    answer: T,
+    token: &Token,
+    cookie: bool,
+    text: impl FnOnce(&mut T, String),
+) -> Result<Response<T>> {
     let mut response = Response::new(answer);
     if cookie {
         let cookie = format!("{COOKIE}={}; Max-Age={}", token.text(), SESSION_LIFETIME.num_seconds());
@@ -56,7 +61,9 @@ mod tests {
 
     #[test]
     fn a_cookie_is_seen_among_others() {
-        for (cookies, ours) in [("a=b; __Host-session=sbs_x", true), ("a=b", false), ("x__Host-session=1", false)] {
+        for (cookies, ours) in
+            [("a=b; __Host-session=sbs_x", true), ("a=b", false), ("x__Host-session=1", false)]
+        {
             let mut request = Request::new(());
             request.metadata_mut().insert("cookie", cookies.parse().unwrap());
             assert_eq!(has_cookie(&request), ours, "{cookies}");

@@ -36,7 +36,8 @@ impl TenantService for Tenants {
         request: Request<UpdateTenantRequest>,
     ) -> Result<Response<v1::Tenant>, Status> {
         let scope = Caller::of(&request)?.scope()?;
-        let UpdateTenantRequest { tenant, update_mask, expected_version, validate_only } = request.into_inner();
+        let UpdateTenantRequest { tenant, update_mask, expected_version, validate_only } =
+            request.into_inner();
         let change = wire::tenant::tenant_change(&tenant.unwrap_or_default(), update_mask)?;
         let db = self.store.of(scope);
 

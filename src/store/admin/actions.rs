@@ -9,7 +9,10 @@ use crate::{
     env::Env,
     error::Result,
     id::UserId,
-    store::{SystemDb, TenantDb, Tx, entity::platform_action::{Column, Entity}},
+    store::{
+        SystemDb, TenantDb, Tx,
+        entity::platform_action::{Column, Entity},
+    },
 };
 
 pub use crate::store::entity::platform_action::Model as PlatformAction;

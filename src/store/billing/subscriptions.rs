@@ -1,9 +1,6 @@
 //! The tenant's subscription: one row, once there was one.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, IntoActiveModel, QueryFilter, QuerySelect,
-    sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, IntoActiveModel, QueryFilter, QuerySelect, sea_query::Expr};
 
 use crate::{
     domain::subscription::{Cancellation, Status, TRIAL, TRIAL_USED},

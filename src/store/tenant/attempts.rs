@@ -18,7 +18,8 @@ const KEPT: TimeDelta = TimeDelta::days(1);
 const SEEN: &str = "insert into sign_in_attempt (account, network, failures, last_at) values ($1, $2, 0, $3) \
      on conflict (account, network) do update set failures = sign_in_attempt.failures \
      returning failures, last_at";
-const COUNT: &str = "update sign_in_attempt set failures = $3, last_at = $4 where account = $1 and network = $2";
+const COUNT: &str =
+    "update sign_in_attempt set failures = $3, last_at = $4 where account = $1 and network = $2";
 const FORGIVE: &str = "delete from sign_in_attempt where account = $1 and network = $2";
 const DROP: &str = "delete from sign_in_attempt where last_at < $1";
 

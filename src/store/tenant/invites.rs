@@ -55,7 +55,12 @@ impl<C: ConnectionTrait> SystemDb<C> {
 
 impl<C: ConnectionTrait> Invites<'_, C> {
     /// Invitations that can still be used, the newest first.
-    pub async fn open(&self, now: DateTime<Utc>, before: Option<InviteId>, limit: u64) -> Result<Vec<Invite>> {
+    pub async fn open(
+        &self,
+        now: DateTime<Utc>,
+        before: Option<InviteId>,
+        limit: u64,
+    ) -> Result<Vec<Invite>> {
         let mut rows = self
             .0
             .find::<Entity>()

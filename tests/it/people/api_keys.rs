@@ -44,7 +44,8 @@ async fn a_key_holds_no_more_than_its_creator() {
         let desk = Desk::open(&pair).await;
         let ann = desk.sign_up("ann@shop.example").await;
         let bob = desk.join(&ann, "bob@shop.example", "ROLE_ADMIN").await;
-        let request = json!({"name": "x", "permissions": ["PERMISSION_VIEW_CUSTOMERS", "PERMISSION_MANAGE_USERS"]});
+        let request =
+            json!({"name": "x", "permissions": ["PERMISSION_VIEW_CUSTOMERS", "PERMISSION_MANAGE_USERS"]});
         let refused = desk.call("CreateApiKey", &bob.token, request.clone()).await.unwrap_err();
         assert_eq!((refused.code, refused.reason.as_str()), (Code::PermissionDenied, "PERMISSION_NOT_HELD"));
         assert_eq!(reason(desk.call("CreateApiKey", &ann.token, request).await), "ok");
@@ -58,7 +59,9 @@ async fn a_request_for_a_key_is_checked() {
     both(async |pair| {
         let desk = Desk::open(&pair).await;
         let ann = desk.sign_up("ann@shop.example").await;
-        let at = |minutes| (desk.env.now() + TimeDelta::minutes(minutes)).to_rfc3339_opts(SecondsFormat::Secs, true);
+        let at = |minutes| {
+            (desk.env.now() + TimeDelta::minutes(minutes)).to_rfc3339_opts(SecondsFormat::Secs, true)
+        };
         let view = json!(["PERMISSION_VIEW_CUSTOMERS"]);
         for (request, field) in [
             (json!({"name": " ", "permissions": view}), "name"),
@@ -69,7 +72,11 @@ async fn a_request_for_a_key_is_checked() {
             (json!({"name": "x", "permissions": view, "apiKeyId": ann.user}), "api_key_id"),
         ] {
             let refused = desk.call("CreateApiKey", &ann.token, request.clone()).await.unwrap_err();
-            assert_eq!((refused.code, refused.fields), (Code::InvalidArgument, vec![field.to_owned()]), "{request}");
+            assert_eq!(
+                (refused.code, refused.fields),
+                (Code::InvalidArgument, vec![field.to_owned()]),
+                "{request}"
+            );
         }
         let trial = json!({"name": "x", "permissions": view, "validateOnly": true});
         assert_eq!(desk.call("CreateApiKey", &ann.token, trial).await.unwrap()["secret"], "");

@@ -14,7 +14,6 @@ use switchboard::{
     },
     edge::Grpc,
     env::Env,
-    events::Hub,
     service,
     store::{Settings, Store, connect},
 };
@@ -39,7 +38,6 @@ pub struct Desk {
 
 /// Someone who signed up.
 pub struct Person {
-    pub email: String,
     pub token: String,
     pub user: String,
     pub tenant: String,
@@ -56,16 +54,9 @@ impl Desk {
         let settings = Settings { url: pair.database_url.clone(), pool: 8 };
         let store = connect(&settings, env.clone()).await.unwrap();
         let passwords = Passwords::new("a pepper for tests".into(), 4, env.clone());
-        let routes = Routes::default();
-        let parts = service::Parts {
-            store: store.clone(),
-            hub: Hub::local(),
-            passwords: passwords.clone(),
-            started: env.now(),
-        };
-        let routes = service::tenant::add(routes, &parts);
-        let routes = service::billing::add(routes, &parts);
-        let routes = service::admin::add(routes, &parts).prepare();
+        let routes = service::tenant::people(Routes::default(), &store, &passwords);
+        let routes = service::billing::over(routes, &store);
+        let routes = service::admin::over(routes, &store, env.now()).prepare();
         Self { store, env, passwords, database_url: pair.database_url.clone(), routes }
     }
 
@@ -92,7 +83,7 @@ impl Desk {
 
     pub async fn sign_up(&self, email: &str) -> Person {
         let request = json!({"email": email, "password": PASSWORD});
-        person(email, &self.call("AuthService.SignUp", "", request).await.unwrap())
+        person(&self.call("AuthService.SignUp", "", request).await.unwrap())
     }
 
     /// A new member of the tenant of `owner`.
@@ -100,10 +91,10 @@ impl Desk {
         let invited =
             self.call("InviteMember", &owner.token, json!({"email": email, "role": role})).await.unwrap();
         let request = json!({"email": email, "password": PASSWORD, "inviteToken": invited["token"]});
-        person(email, &self.call("AuthService.SignUp", "", request).await.unwrap())
+        person(&self.call("AuthService.SignUp", "", request).await.unwrap())
     }
 
-    /// Runs SQL past the store; `?` stands for a value.
+    /// Runs SQL past the store, in the database's own dialect; answers how many rows changed.
     pub async fn sql(&self, sql: &str, values: Vec<sea_orm::Value>) -> u64 {
         let raw = Database::connect(&self.database_url).await.unwrap();
         let statement = Statement::from_sql_and_values(raw.get_database_backend(), sql, values);
@@ -123,10 +114,9 @@ impl Desk {
     }
 }
 
-fn person(email: &str, signed_up: &Value) -> Person {
+fn person(signed_up: &Value) -> Person {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Person {
-        email: email.to_owned(),
         token: text(&signed_up["sessionToken"]),
         user: text(&signed_up["user"]["id"]),
         tenant: text(&signed_up["tenant"]["id"]),
@@ -134,15 +124,16 @@ fn person(email: &str, signed_up: &Value) -> Person {
 }
 
 async fn answer(store: Store, routes: Routes, address: IpAddr, mut request: Request<Body>) -> Response<Body> {
-    let identity = identify(&store, &request).await;
+    let bearer = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    let identity = identify(&store, bearer.as_deref()).await;
     let audit = audit(request.uri().path()).map(Into::into);
     request.extensions_mut().insert(Caller { identity, audit, request: None, address: Some(address) });
     let answer = routes.oneshot(request).await;
     answer.unwrap_or_else(|never| match never {})
 }
 
-async fn identify(store: &Store, request: &Request<Body>) -> Option<Identity> {
-    let text = request.headers().get("authorization")?.to_str().unwrap().strip_prefix("Bearer ")?;
+async fn identify(store: &Store, bearer: Option<&str>) -> Option<Identity> {
+    let text = bearer?.strip_prefix("Bearer ")?;
     let now = store.env().now();
     if Kind::of(text) == Some(Kind::ApiKey) {
         let facts = store.system().api_key_by_hash(&token::hash(text)).await.unwrap()?;
