@@ -88,7 +88,7 @@ def main(address):
 
     channel = {"name": "Till", "webhook": {"url": "https://shop.example/messages"}, "webhookSecrets": {}}
     created = client.unary(f"{CONVERSATION}.ChannelService", "CreateChannel", channel)["channel"]
-    assert created["id"].startswith("cha_"), created
+    assert created["id"].startswith("chn_"), created
     listed = client.unary(f"{CONVERSATION}.ConversationService", "ListConversations", {"pageSize": 10})
     assert listed.get("conversations", []) == [], listed
 

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use switchboard::{
-    access::policy::Audience,
+    access::Audience,
     app::{App, Running},
     config::Config,
     domain::access::Permission,
