@@ -11,6 +11,7 @@ mod plain;
 pub mod transcode;
 mod webhooks;
 
+use futures::FutureExt as _;
 use std::{convert::Infallible, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -94,7 +95,7 @@ impl Edge {
         // In a task: a panic below answers 500 and the connection lives on.
         let edge = self.clone();
         let grpc = kind(&request).is_some();
-        let worked = AbortOnDrop(tokio::spawn(async move { edge.dispatch(request).await })).await;
+        let worked = AbortOnDrop(tokio::spawn(async move { edge.dispatch(request).boxed().await })).await;
         let answer = worked.unwrap_or_else(|panicked| {
             tracing::error!(%panicked, "a request failed unexpectedly");
             if grpc {
@@ -110,13 +111,13 @@ impl Edge {
     async fn dispatch(self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         match kind(&request) {
-            Some(Kind::GrpcWeb) => self.grpc_web(request).await,
-            Some(Kind::Grpc) => self.grpc(request).await,
+            Some(Kind::GrpcWeb) => self.grpc_web(request).boxed().await,
+            Some(Kind::Grpc) => self.grpc(request).boxed().await,
             None if path.starts_with("/webhooks/") || path.starts_with("/api/v2") => {
-                self.0.webhooks.receive(request).await
+                self.0.webhooks.receive(request).boxed().await
             }
             None if self.0.cors.is_preflight(&request) => self.0.cors.preflight(request.headers()),
-            None => self.0.rest.call(request, self.0.grpc.clone()).await,
+            None => self.0.rest.call(request, self.0.grpc.clone()).boxed().await,
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `POST /webhooks/inbound/{channel_id}` | any system, Standard Webhooks signature |
 //! | `POST /api/v2` | WhatsApp Cloud, one address for all numbers: routed by phone number id |
 
+use futures::FutureExt as _;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -44,7 +45,7 @@ impl Webhooks {
     }
 
     pub(super) async fn receive(&self, request: Request<Incoming>) -> Response<Body> {
-        match self.answer(request).await {
+        match self.answer(request).boxed().await {
             Ok(answer) => answer,
             Err(error) => refusal(error),
         }
@@ -70,20 +71,20 @@ impl Webhooks {
         };
         let query = head.uri.query().unwrap_or_default().to_owned();
         let raw = RawRequest { method: head.method, query, headers: head.headers, body };
-        let Some(channel) = channel else { return self.shared(&raw).await };
+        let Some(channel) = channel else { return self.shared(&raw).boxed().await };
         if let Ok(id) = channel.parse() {
             self.access.limits().delivery(id).await?;
         }
         if asks {
-            return Ok(text(self.ingress.challenge(kind, &channel, &raw).await?));
+            return Ok(text(self.ingress.challenge(kind, &channel, &raw).boxed().await?));
         }
-        let received = self.ingress.receive(kind, &channel, &raw).await?;
+        let received = self.ingress.receive(kind, &channel, &raw).boxed().await?;
         Ok(json_answer(StatusCode::OK, &received.receipt))
     }
 
     /// One address for every number of an app.
     async fn shared(&self, raw: &RawRequest) -> Result<Response<Body>, Error> {
-        self.ingress.receive_shared(raw).await?;
+        self.ingress.receive_shared(raw).boxed().await?;
         Ok(text("EVENT_RECEIVED".to_owned()))
     }
 }

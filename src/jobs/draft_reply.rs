@@ -1,5 +1,6 @@
 //! Drafts the reply to a customer's turn.
 
+use futures::FutureExt as _;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -60,7 +61,7 @@ impl Job for DraftReply {
     #[tracing::instrument(skip_all, fields(conversation.id = %self.conversation))]
     async fn run(&self, cx: &Context) -> Result<(), Failure> {
         let work = Work { cx, conversation: self.conversation, message: self.message, attempt: 1 };
-        work.run().await
+        work.run().boxed().await
     }
 }
 
@@ -90,7 +91,7 @@ impl Job for RedraftReply {
     #[tracing::instrument(skip_all, fields(conversation.id = %self.conversation))]
     async fn run(&self, cx: &Context) -> Result<(), Failure> {
         let work = Work { cx, conversation: self.conversation, message: self.message, attempt: self.attempt };
-        work.run().await
+        work.run().boxed().await
     }
 }
 
@@ -122,8 +123,8 @@ struct Material {
 impl Work<'_> {
     async fn run(&self) -> Result<(), Failure> {
         for _ in 0..MOST_ROUNDS {
-            let Some(material) = self.gather().await? else { return Ok(()) };
-            if self.round(material).await? == Round::Done {
+            let Some(material) = self.gather().boxed().await? else { return Ok(()) };
+            if self.round(material).boxed().await? == Round::Done {
                 return Ok(());
             }
         }
@@ -132,28 +133,28 @@ impl Work<'_> {
 
     async fn round(&self, mut material: Material) -> Result<Round, Failure> {
         // No transaction is open while a model thinks.
-        let draft = match self.cx.ai.draft(&material.input).await {
+        let draft = match self.cx.ai.draft(&material.input).boxed().await {
             Ok(draft) => draft,
             Err(fault) if fault.retry && !self.cx.last_try() => {
-                self.record(fault.calls).await?;
+                self.record(fault.calls).boxed().await?;
                 return Err(Failure::Retry { after: fault.after, cause: anyhow::anyhow!(fault.problem) });
             }
             Err(fault) => {
                 tracing::warn!(problem = fault.problem, "the model cannot be reached: drafted offline");
-                self.record(fault.calls).await?;
+                self.record(fault.calls).boxed().await?;
                 // What the tenant did not choose must not be sent without a person.
                 material.policy.engine_on = false;
                 Ai::draft_offline(&material.input)
             }
         };
-        Ok(self.store(&material, &draft).await?)
+        Ok(self.store(&material, &draft).boxed().await?)
     }
 
     /// Reads what the draft needs; `None` when nobody wants it any more.
     async fn gather(&self) -> Result<Option<Material>> {
         let db = self.cx.store.of(self.cx.scope.clone());
         let conversation = db.conversations().get(self.conversation).await?;
-        if !self.wanted(&db, &conversation).await? {
+        if !self.wanted(&db, &conversation).boxed().await? {
             return Ok(None);
         }
         let newest = db.messages().list(conversation.id, false, None, LOOK_BACK).await?;
@@ -204,21 +205,21 @@ impl Work<'_> {
         let db = self.cx.store.of(scope);
         db.transaction(async |db| {
             let conversation = db.conversations().locked(self.conversation).await?;
-            if !self.wanted(db, &conversation).await? {
+            if !self.wanted(db, &conversation).boxed().await? {
                 return Ok(Round::Done);
             }
             if conversation.message_count != *message_count {
                 return Ok(Round::Moved);
             }
             reply::supersede(db, &conversation).await?;
-            let block = block(db, &conversation, &verdict).await?;
+            let block = block(db, &conversation, &verdict).boxed().await?;
             let new = self.suggestion(db.env().id(), material, draft, &inputs, &verdict, block);
             let pending = db.suggestions().insert(new).await?;
             for call in draft.calls.iter().cloned() {
                 db.ai_calls().insert(conversation.id, Some(pending.id), recorded(call)).await?;
             }
             db.emit(created(&pending));
-            finish(db, &conversation, pending).await?;
+            finish(db, &conversation, pending).boxed().await?;
             Ok(Round::Done)
         })
         .await

@@ -1,5 +1,6 @@
 //! The one way a message leaves: promised with the conversation's row, sent by a job.
 
+use futures::FutureExt as _;
 use chrono::{DateTime, Utc};
 
 use super::{Terms, enqueue, send_message::SendMessage};
@@ -83,7 +84,7 @@ pub async fn send(db: &TenantDb<Tx>, conversation: &Conversation, new: NewOutbou
         raw: None,
     };
     let message = db.messages().insert(message).await?;
-    dispatch(db, &message).await?;
+    dispatch(db, &message).boxed().await?;
     db.emit(created(&message));
     db.emit(updated(&conversation));
     Ok(message)
@@ -92,7 +93,7 @@ pub async fn send(db: &TenantDb<Tx>, conversation: &Conversation, new: NewOutbou
 /// Promises the present attempt of a queued message.
 pub async fn dispatch(db: &TenantDb<Tx>, message: &Message) -> Result<()> {
     let job = SendMessage { message: message.id, attempt: message.attempt };
-    enqueue(db, &job, Terms::now().ordered(message.conversation_id.0)).await?;
+    enqueue(db, &job, Terms::now().ordered(message.conversation_id.0)).boxed().await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The end of a draft: the only way one becomes a message, whether a person or policy says so.
 
+use futures::FutureExt as _;
 use super::outbound::{self, NewOutbound};
 use crate::{
     auth::Actor,
@@ -32,7 +33,7 @@ pub async fn send(
     how: &Settlement,
 ) -> Result<Suggestion> {
     let id = db.env().id();
-    let settled = settle(db, seen, &Settlement { message: Some(id), ..how.clone() }).await?;
+    let settled = settle(db, seen, &Settlement { message: Some(id), ..how.clone() }).boxed().await?;
     let (author, author_id) = match how.actor {
         Actor::User(id) => (Author::Operator, Some(id.to_string())),
         Actor::ApiKey(id) => (Author::Api, Some(id.to_string())),
@@ -46,13 +47,13 @@ pub async fn send(
         reply_to: None,
         suggestion: Some(seen.id),
     };
-    outbound::send(db, conversation, new).await?;
+    outbound::send(db, conversation, new).boxed().await?;
     Ok(settled)
 }
 
 /// Ends a pending draft and tells.
 pub async fn settle(db: &TenantDb<Tx>, seen: &Suggestion, how: &Settlement) -> Result<Suggestion> {
-    let settled = db.suggestions().settle(seen, how).await?.ok_or(Error::stale())?;
+    let settled = db.suggestions().settle(seen, how).boxed().await?.ok_or(Error::stale())?;
     db.emit(decided(&settled));
     Ok(settled)
 }
@@ -60,7 +61,7 @@ pub async fn settle(db: &TenantDb<Tx>, seen: &Suggestion, how: &Settlement) -> R
 /// Ends the pending draft of a conversation, if there is one: a newer one takes its place.
 pub async fn supersede(db: &TenantDb<Tx>, conversation: &Conversation) -> Result<()> {
     if let Some(old) = db.suggestions().pending_of(conversation.id).await? {
-        settle(db, &old, &Settlement::of(SuggestionState::Superseded, db.actor())).await?;
+        settle(db, &old, &Settlement::of(SuggestionState::Superseded, db.actor())).boxed().await?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Hands one outbound message to its messenger.
 
+use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -40,7 +41,7 @@ impl Job for SendMessage {
         }
         let channel = db.channels().get(message.channel_id).await?;
         let sending = Sending { job: self, cx, db: &db, channel: &channel };
-        let Some((account, outbound)) = sending.prepare(&message).await? else { return Ok(()) };
+        let Some((account, outbound)) = sending.prepare(&message).boxed().await? else { return Ok(()) };
 
         // From here on the provider may have it: only the answer, a report or a person can tell.
         let policy = if account.capabilities().idempotent_send { Policy::Key } else { Policy::Hold };
@@ -49,14 +50,14 @@ impl Job for SendMessage {
             Intent::AlreadyDone(_) => return Ok(()),
             Intent::Ambiguous => {
                 let detail = "the server stopped while it was sending".to_owned();
-                return Ok(sending.unknown(detail).await?);
+                return Ok(sending.unknown(detail).boxed().await?);
             }
             Intent::Fresh => {}
         }
         match account.send(&cx.http, &outbound, cx.env.now()).await {
-            Sent::Accepted { external_id } => Ok(sending.accepted(&external_id).await?),
-            Sent::Rejected(refusal) => sending.rejected(refusal).await,
-            Sent::Unknown { detail } => Ok(sending.unknown(detail).await?),
+            Sent::Accepted { external_id } => Ok(sending.accepted(&external_id).boxed().await?),
+            Sent::Rejected(refusal) => sending.rejected(refusal).boxed().await,
+            Sent::Unknown { detail } => Ok(sending.unknown(detail).boxed().await?),
         }
     }
 }
@@ -76,7 +77,7 @@ impl Sending<'_> {
         let customer = self.db.customers().get(conversation.customer_id).await?;
         if customer.blocked || !self.channel.enabled {
             let reason = if customer.blocked { "CUSTOMER_BLOCKED" } else { "CHANNEL_DISABLED" };
-            self.failed(reason, "it changed before the message went out".to_owned(), false).await?;
+            self.failed(reason, "it changed before the message went out".to_owned(), false).boxed().await?;
             return Ok(None);
         }
         let names = self.db.customers().identities(customer.id, Some(self.channel.id)).await?;
@@ -115,9 +116,9 @@ impl Sending<'_> {
                 let name = Some(external_id).filter(|_| echo.is_none_or(|echo| echo.id == self.job.message));
                 let sent = Report { status: DeliveryStatus::Sent, reason: None, detail: None };
                 let report = earlier.filter(|earlier| earlier.status > sent.status).unwrap_or(sent);
-                self.report(db, &report, name).await?;
+                self.report(db, &report, name).boxed().await?;
                 if self.channel.health != Health::Ok {
-                    self.health(db, Health::Ok, None).await?;
+                    self.health(db, Health::Ok, None).boxed().await?;
                 }
                 Ok(())
             })
@@ -134,7 +135,7 @@ impl Sending<'_> {
             let cause = anyhow::anyhow!("{}: {}", refusal.reason.as_str(), refusal.detail);
             return Err(Failure::Retry { after: Some(after), cause });
         }
-        Ok(self.failed(refusal.reason.as_str(), refusal.detail, refusal.channel_broken).await?)
+        Ok(self.failed(refusal.reason.as_str(), refusal.detail, refusal.channel_broken).boxed().await?)
     }
 
     async fn failed(&self, reason: &str, detail: String, broken: bool) -> Result<()> {
@@ -144,9 +145,9 @@ impl Sending<'_> {
         self.db
             .transaction(async |db| {
                 effect.undone(db).await?;
-                self.report(db, &report, None).await?;
+                self.report(db, &report, None).boxed().await?;
                 if broken {
-                    self.health(db, Health::Broken, reason.clone()).await?;
+                    self.health(db, Health::Broken, reason.clone()).boxed().await?;
                 }
                 Ok(())
             })
@@ -161,7 +162,7 @@ impl Sending<'_> {
         self.db
             .transaction(async |db| {
                 effect.unknown(db).await?;
-                self.report(db, &report, None).await
+                self.report(db, &report, None).boxed().await
             })
             .await
     }

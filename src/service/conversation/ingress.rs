@@ -14,6 +14,7 @@
 //!
 //! The channel is read before, outside of the transaction.
 
+use futures::FutureExt as _;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -66,9 +67,9 @@ impl Ingress {
     /// request is not proven; `Invalid` for a body that is no JSON object; `Unavailable` when it could not be
     /// stored and must come again. In all of these nothing is written.
     pub async fn receive(&self, kind: ChannelKind, channel: &str, request: &RawRequest) -> Result<Received> {
-        let (channel, account) = self.channel(kind, channel).await?;
+        let (channel, account) = self.channel(kind, channel).boxed().await?;
         let facts = self.proven(&account, kind, request)?;
-        self.keep(&channel, &account, request, &facts).await
+        self.keep(&channel, &account, request, &facts).boxed().await
     }
 
     /// What a request says, once its signature is checked.
@@ -93,7 +94,7 @@ impl Ingress {
     ) -> Result<Received> {
         let kind = channel.kind;
         let scope = TenantScope::of_channel(channel.tenant_id);
-        let taking = Taking { channel, account, body: &request.body };
+        let taking = Taking { channel, account, body: &request.body, silence: self.silence };
         let taking =
             Taking { channel: &channel, account: &account, body: &request.body, silence: self.silence };
         let stored = self
@@ -102,7 +103,7 @@ impl Ingress {
             .transaction(async |db| {
                 let mut new = 0;
                 for fact in facts {
-                    new += usize::from(taking.take(db, fact).await?);
+                    new += usize::from(taking.take(db, fact).boxed().await?);
                 }
                 Ok(new)
             })
@@ -122,7 +123,7 @@ impl Ingress {
 
     /// Answers the question whether the address is ours: the plain text to answer with.
     pub async fn challenge(&self, kind: ChannelKind, channel: &str, request: &RawRequest) -> Result<String> {
-        let (_, account) = self.channel(kind, channel).await?;
+        let (_, account) = self.channel(kind, channel).boxed().await?;
         account.challenge(request).map_err(|error| {
             count(kind, "refused", 1);
             Error::forbidden("INVALID_CHALLENGE", error.to_string())
@@ -134,7 +135,7 @@ impl Ingress {
         let id: ChannelId = id.parse().map_err(|_| missing())?;
         let channel = self.store.system().channel(id).await?.filter(|channel| channel.kind == kind);
         let channel = channel.ok_or_else(missing)?;
-        let account = self.account(&channel).await?;
+        let account = self.account(&channel).boxed().await?;
         Ok((channel, account))
     }
 

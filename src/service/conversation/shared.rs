@@ -1,6 +1,7 @@
 //! One webhook address for every WhatsApp number of an app: Meta sends all of them to one URL, so a request
 //! is routed by the phone number ids in its body, and proven by each number's own channel.
 
+use futures::FutureExt as _;
 use super::{Ingress, Received};
 use crate::{
     channels::{RawRequest, whatsapp_accounts},
@@ -21,11 +22,11 @@ impl Ingress {
             let Some(channel) = self.store.system().channel_of(ChannelKind::Whatsapp, account).await? else {
                 continue;
             };
-            let opened = self.account(&channel).await?;
+            let opened = self.account(&channel).boxed().await?;
             let mut facts = self.proven(&opened, ChannelKind::Whatsapp, request)?;
             // Each tenant sees its own number's items and no others.
             facts.retain(|fact| opened.owns(fact));
-            let received = self.keep(&channel, &opened, request, &facts).await?;
+            let received = self.keep(&channel, &opened, request, &facts).boxed().await?;
             let sum = all.get_or_insert(Received { new: 0, duplicates: 0, receipt: received.receipt });
             sum.new += received.new;
             sum.duplicates += received.duplicates;

@@ -1,5 +1,6 @@
 //! One fact of a webhook into rows.
 
+use futures::FutureExt as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
@@ -47,28 +48,28 @@ impl Taking<'_> {
     /// Stores one fact. False when it was stored before.
     pub(super) async fn take(&self, db: &TenantDb<Tx>, fact: &Fact) -> Result<bool> {
         if !self.account.owns(fact) {
-            return self.keep(db, fact, "other_account", Outcome::Quarantined).await;
+            return self.keep(db, fact, "other_account", Outcome::Quarantined).boxed().await;
         }
         let at = window::opened_at(fact.at, db.env().now());
         match &fact.what {
-            What::Message(message) => self.message(db, fact, message, true).await,
-            What::Echo(message) => self.message(db, fact, message, false).await,
-            What::Unsupported { kind } => self.keep(db, fact, kind, Outcome::Unsupported).await,
-            What::Status(update) => self.status(db, fact, update).await,
+            What::Message(message) => self.message(db, fact, message, true).boxed().await,
+            What::Echo(message) => self.message(db, fact, message, false).boxed().await,
+            What::Unsupported { kind } => self.keep(db, fact, kind, Outcome::Unsupported).boxed().await,
+            What::Status(update) => self.status(db, fact, update).boxed().await,
             What::Edit { external_id, text, from: _ } => {
                 let change = Change::Edit { text: text.clone(), at };
-                self.change(db, fact, "edit", external_id, change).await
+                self.change(db, fact, "edit", external_id, change).boxed().await
             }
             What::Revoke { external_id, from: _ } => {
-                self.change(db, fact, "revoke", external_id, Change::Delete { at }).await
+                self.change(db, fact, "revoke", external_id, Change::Delete { at }).boxed().await
             }
             What::Reaction { target_external_id, emoji, from: _ } => {
                 let change = Change::React { emoji: emoji.clone(), at };
-                self.change(db, fact, "reaction", target_external_id, change).await
+                self.change(db, fact, "reaction", target_external_id, change).boxed().await
             }
-            What::IdentityChanged { from, to } => self.renamed(db, fact, from, to).await,
-            What::BlockedUs { from } => self.reachable(db, fact, from, false, at).await,
-            What::UnblockedUs { from } => self.reachable(db, fact, from, true, at).await,
+            What::IdentityChanged { from, to } => self.renamed(db, fact, from, to).boxed().await,
+            What::BlockedUs { from } => self.reachable(db, fact, from, false, at).boxed().await,
+            What::UnblockedUs { from } => self.reachable(db, fact, from, true, at).boxed().await,
         }
     }
 
@@ -97,7 +98,7 @@ impl Taking<'_> {
         inbound: bool,
     ) -> Result<bool> {
         let key = message_key(&message.external_id);
-        let changes = match self.enter(db, &key, "message").await? {
+        let changes = match self.enter(db, &key, "message").boxed().await? {
             Entry::Duplicate => return Ok(false),
             Entry::New => Vec::new(),
             Entry::Awaited(changes) => changes,
@@ -138,7 +139,7 @@ impl Taking<'_> {
             };
             db.conversations().arrive(arrival).await?
         };
-        let reply_to = self.answered(db, message.reply_to.as_deref(), &conversation).await?;
+        let reply_to = self.answered(db, message.reply_to.as_deref(), &conversation).boxed().await?;
         let stored = NewMessage {
             id,
             conversation: conversation.id,
@@ -174,10 +175,10 @@ impl Taking<'_> {
         }
         db.emit(created(&stored));
         if inbound && !customer.blocked {
-            want_draft(db, &conversation, &stored, self.silence).await?;
+            want_draft(db, &conversation, &stored, self.silence).boxed().await?;
         }
         for change in &changes {
-            apply(db, &stored, change).await?;
+            apply(db, &stored, change).boxed().await?;
         }
         Ok(true)
     }
@@ -195,7 +196,7 @@ impl Taking<'_> {
     }
 
     async fn status(&self, db: &TenantDb<Tx>, fact: &Fact, update: &DeliveryUpdate) -> Result<bool> {
-        if self.enter(db, &fact.dedupe_key, "status").await? == Entry::Duplicate {
+        if self.enter(db, &fact.dedupe_key, "status").boxed().await? == Entry::Duplicate {
             return Ok(false);
         }
         let report = Report {
@@ -204,7 +205,7 @@ impl Taking<'_> {
             detail: update.detail.clone(),
         };
         let external_id = update.external_id.as_deref();
-        let met = match (self.ours(db, update).await?, external_id) {
+        let met = match (self.ours(db, update).boxed().await?, external_id) {
             // Our own id came back: that also tells what the provider calls the message.
             (Some(met), Some(external_id)) => {
                 db.deliveries().accept(self.channel.id, external_id, met).await?;
@@ -243,7 +244,7 @@ impl Taking<'_> {
         external_id: &str,
         change: Change,
     ) -> Result<bool> {
-        if self.enter(db, &fact.dedupe_key, kind).await? == Entry::Duplicate {
+        if self.enter(db, &fact.dedupe_key, kind).boxed().await? == Entry::Duplicate {
             return Ok(false);
         }
         let mut found = db.messages().by_external_id(self.channel.id, external_id).await?;
@@ -251,7 +252,7 @@ impl Taking<'_> {
             found = db.messages().by_external_id(self.channel.id, external_id).await?;
         }
         if let Some(message) = found {
-            apply(db, &message, &change).await?;
+            apply(db, &message, &change).boxed().await?;
         }
         Ok(true)
     }
@@ -264,7 +265,7 @@ impl Taking<'_> {
         from: &[Identity],
         to: &[Identity],
     ) -> Result<bool> {
-        if self.enter(db, &fact.dedupe_key, "identity").await? == Entry::Duplicate {
+        if self.enter(db, &fact.dedupe_key, "identity").boxed().await? == Entry::Duplicate {
             return Ok(false);
         }
         if let Some((customer, _)) = db.customers().known(self.channel.id, from).await? {
@@ -283,7 +284,7 @@ impl Taking<'_> {
         reachable: bool,
         at: DateTime<Utc>,
     ) -> Result<bool> {
-        if self.enter(db, &fact.dedupe_key, "membership").await? == Entry::Duplicate {
+        if self.enter(db, &fact.dedupe_key, "membership").boxed().await? == Entry::Duplicate {
             return Ok(false);
         }
         if let Some(customer) = db.customers().set_reachable(self.channel.id, from, reachable, at).await? {
@@ -307,7 +308,7 @@ async fn want_draft(
         return Ok(());
     }
     if conversation.version > 1 {
-        reply::supersede(db, conversation).await?;
+        reply::supersede(db, conversation).boxed().await?;
     }
     DraftReply { conversation: conversation.id, message: message.id }.after_silence(db, silence).await?;
     Ok(())
@@ -315,7 +316,7 @@ async fn want_draft(
 
 /// Carries a change out and tells of it.
 async fn apply(db: &TenantDb<Tx>, message: &Message, change: &Change) -> Result<()> {
-    let Some(changed) = db.messages().apply(message.id, change).await? else { return Ok(()) };
+    let Some(changed) = db.messages().apply(message.id, change).boxed().await? else { return Ok(()) };
     let (conversation, message) = (changed.conversation_id, changed.id);
     let reworded = match change {
         Change::Edit { .. } => {
