@@ -54,19 +54,19 @@
 
 pub mod access;
 pub mod ai;
-//pub mod app;
+pub mod app;
 pub mod auth;
 pub mod channels;
 pub mod config;
 pub mod domain;
-//pub mod edge;
+pub mod edge;
 pub mod env;
 pub mod error;
 pub mod events;
 pub mod id;
-//pub mod jobs;
+pub mod jobs;
 pub mod sandbox;
-//pub mod service;
+pub mod service;
 pub mod store;
 pub mod telemetry;
 pub mod wire;

@@ -183,7 +183,6 @@ impl Bench {
             ai: Ai::Offline,
             switches: Switches::default(),
         };
-        let parts = parts(self.store.clone());
         let handle = Engine::start(settings, parts, registry, shutdown.clone()).await.unwrap();
         Running { handle, shutdown }
     }
