@@ -72,7 +72,9 @@ async fn execute(command: Command, config: Config) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve { .. } => server::serve(config).await,
         Command::Migrate => migrate(&config).await,
-        Command::Demo { once, listen, sandbox } => demo::run(config, demo::Options { once, listen, sandbox }).await,
+        Command::Demo { once, listen, sandbox } => {
+            demo::run(config, demo::Options { once, listen, sandbox }).await
+        }
         Command::Sandbox { listen } => {
             let sandbox = Sandbox::start(listen, Env::system()).await.context("cannot listen")?;
             println!("sandbox on {}", sandbox.url());

@@ -57,18 +57,22 @@ impl Edge {
         in_flight: usize,
         env: crate::env::Env,
     ) -> Self {
-        Self(Arc::new(Inner { grpc, rest, webhooks, plain, cors, in_flight: Arc::new(Semaphore::new(in_flight)), env }))
+        Self(Arc::new(Inner {
+            grpc,
+            rest,
+            webhooks,
+            plain,
+            cors,
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            env,
+        }))
     }
 
     /// The service behind the accept loop.
     pub fn service(
         self,
-    ) -> impl Service<
-        Request<Incoming>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future: Send + 'static,
-    > + Clone
+    ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + Clone
     + Send
     + Sync
     + 'static {
@@ -123,7 +127,8 @@ impl Edge {
 
     async fn grpc(&self, request: Request<Incoming>) -> Response<Body> {
         if request.method() != Method::POST {
-            let mut refused = problem(StatusCode::METHOD_NOT_ALLOWED, 12, "UNIMPLEMENTED", "gRPC calls are POST");
+            let mut refused =
+                problem(StatusCode::METHOD_NOT_ALLOWED, 12, "UNIMPLEMENTED", "gRPC calls are POST");
             refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
             return refused;
         }
@@ -135,7 +140,8 @@ impl Edge {
         let origin = request.headers().get(header::ORIGIN).cloned();
         // tonic-web knows four spellings and answers 400 to parameters.
         let plain = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let plain = plain.and_then(|value| value.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
+        let plain =
+            plain.and_then(|value| value.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
         if let Ok(plain) = HeaderValue::from_str(&plain) {
             request.headers_mut().insert(header::CONTENT_TYPE, plain);
         }
@@ -184,7 +190,8 @@ fn shed<B>(request: &Request<B>) -> Response<Body> {
     if kind(request).is_some() {
         return tonic::Status::unavailable("too many requests at once").into_http::<GrpcBody>().map(boxed);
     }
-    let mut refused = problem(StatusCode::SERVICE_UNAVAILABLE, 14, "UNAVAILABLE", "too many requests at once");
+    let mut refused =
+        problem(StatusCode::SERVICE_UNAVAILABLE, 14, "UNAVAILABLE", "too many requests at once");
     refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     refused
 }

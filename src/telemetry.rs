@@ -29,6 +29,7 @@ pub fn logs(format: LogFormat, level: &str) {
 /// Starts the recorder behind `/metrics`; `None` when this process already has one.
 pub fn metrics() -> Option<PrometheusHandle> {
     let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds);
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds);
     builder.ok()?.install_recorder().ok()
 }

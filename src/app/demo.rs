@@ -42,7 +42,8 @@ pub(super) async fn run(mut config: Config, options: Options) -> anyhow::Result<
     let folder = std::env::temp_dir().join(format!("switchboard-demo-{}", env.uuid().simple()));
     config.for_demo(address, &folder);
     let embedded = config.embedded();
-    let sandbox = Sandbox::start(options.sandbox.unwrap_or(free), env.clone()).await.context("cannot listen")?;
+    let sandbox =
+        Sandbox::start(options.sandbox.unwrap_or(free), env.clone()).await.context("cannot listen")?;
 
     console.heading("Switchboard: a day at Heron Bikes");
     if !embedded {
@@ -79,8 +80,10 @@ pub(super) async fn run(mut config: Config, options: Options) -> anyhow::Result<
         desk.abort();
     }
 
-    let escalated = MORNING.iter().chain(AFTERNOON).filter(|scene| matches!(scene.then, Then::Escalate)).count();
-    let account = report::account(&shop.owner, &sandbox, &delivered, &seen.borrow().clone(), escalated).await?;
+    let escalated =
+        MORNING.iter().chain(AFTERNOON).filter(|scene| matches!(scene.then, Then::Escalate)).count();
+    let account =
+        report::account(&shop.owner, &sandbox, &delivered, &seen.borrow().clone(), escalated).await?;
     report::print(console, &account, &shop, &server, sandbox.url());
     if !options.once {
         console.step(Who::Demo, "still running; press Ctrl-C to stop");

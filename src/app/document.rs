@@ -23,13 +23,15 @@ pub(super) fn openapi(pool: &DescriptorPool, url: &str) -> anyhow::Result<Value>
     let info = Info {
         title: "Switchboard".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        description: "One inbox for every messenger. The same methods are served as gRPC and gRPC-Web on the same \
+        description:
+            "One inbox for every messenger. The same methods are served as gRPC and gRPC-Web on the same \
                       port; errors are `google.rpc.Status`."
-            .to_owned(),
+                .to_owned(),
         servers: vec![url.to_owned()],
         security_schemes: schemes.as_object().cloned().unwrap_or_default(),
     };
-    let extras = |method: &MethodDescriptor| policies.of(&grpc_path(method)).map(|p| extras(p)).unwrap_or_default();
+    let extras =
+        |method: &MethodDescriptor| policies.of(&grpc_path(method)).map(|p| extras(p)).unwrap_or_default();
     document(pool, &info, &extras).map_err(|problems| {
         anyhow!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     })

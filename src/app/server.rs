@@ -92,8 +92,9 @@ impl App {
             keys: Keyring::new(&keys.master),
             http,
         };
-        let access = access::Access::new(&pool, parts.store.clone(), &config, commands(redis.as_ref()).await?)
-            .map_err(|problems| anyhow!("{}", problems.join("\n")))?;
+        let access =
+            access::Access::new(&pool, parts.store.clone(), &config, commands(redis.as_ref()).await?)
+                .map_err(|problems| anyhow!("{}", problems.join("\n")))?;
         Ok(Self { parts, ai: ai(&config), config: Arc::new(config), pool, access, redis })
     }
 
@@ -190,7 +191,8 @@ impl App {
             resume_field: Some("after_seq".to_owned()),
             ..edge::transcode::Options::default()
         };
-        let rest = Transcoder::new(&self.pool, options).map_err(|problems| anyhow!("{}", lines(&problems)))?;
+        let rest =
+            Transcoder::new(&self.pool, options).map_err(|problems| anyhow!("{}", lines(&problems)))?;
         let plain = Plain {
             ready: self.ready(),
             draining: shutdown.clone(),
@@ -210,7 +212,9 @@ impl App {
             let (store, redis) = (store.clone(), redis.clone());
             Box::pin(async move {
                 store.ping().await.map_err(|_| "the database does not answer".to_owned())?;
-                if store.pending_migrations().await.map_err(|_| "the database does not answer".to_owned())? > 0 {
+                if store.pending_migrations().await.map_err(|_| "the database does not answer".to_owned())?
+                    > 0
+                {
                     return Err("migrations are missing: run `switchboard migrate`".to_owned());
                 }
                 let Some(redis) = redis else { return Ok(()) };

@@ -152,8 +152,7 @@ impl Verdict {
 /// Decides about a draft.
 pub fn decide(inputs: &Inputs, policy: &Policy) -> Verdict {
     let penalties = penalties(inputs, policy);
-    let confidence_bp =
-        confidence(inputs.similarity_bp, inputs.intent_bp, inputs.self_check_bp, &penalties);
+    let confidence_bp = confidence(inputs.similarity_bp, inputs.intent_bp, inputs.self_check_bp, &penalties);
     if !policy.engine_on {
         let decision = Decision::NeedApproval;
         return Verdict { decision, confidence_bp, penalties, eligible: false, block: None };
@@ -244,8 +243,25 @@ pub fn missing_fields(inputs: &Inputs) -> Vec<&'static str> {
 
 /// Words and signs of a price or an offer.
 const OFFERS: &[&str] = &[
-    "цена", "цену", "цены", "ценой", "стоимость", "стоит", "руб", "руб.", "рублей", "рубля", "eur", "usd",
-    "price", "cost", "costs", "discount", "precio", "cuesta", "descuento",
+    "цена",
+    "цену",
+    "цены",
+    "ценой",
+    "стоимость",
+    "стоит",
+    "руб",
+    "руб.",
+    "рублей",
+    "рубля",
+    "eur",
+    "usd",
+    "price",
+    "cost",
+    "costs",
+    "discount",
+    "precio",
+    "cuesta",
+    "descuento",
 ];
 
 /// Whether a reply names a price or an offer: such a word, a currency sign, a percentage.

@@ -106,13 +106,19 @@ const fn block(block: Block, language: Language) -> &'static str {
 pub fn explain(verdict: &Verdict, language: Language) -> Vec<String> {
     let percent = verdict.confidence_bp / 100;
     let head = match verdict.decision {
-        Decision::AutoSend => {
-            language.say("Automatic reply recommended", "Рекомендуется автоответ", "Se recomienda responder automáticamente")
+        Decision::AutoSend => language.say(
+            "Automatic reply recommended",
+            "Рекомендуется автоответ",
+            "Se recomienda responder automáticamente",
+        ),
+        Decision::NeedApproval => language.say(
+            "A person should look first",
+            "Нужна проверка человеком",
+            "Una persona debe revisarla",
+        ),
+        Decision::Escalate => {
+            language.say("People should answer", "Должен ответить человек", "Debe responder una persona")
         }
-        Decision::NeedApproval => {
-            language.say("A person should look first", "Нужна проверка человеком", "Una persona debe revisarla")
-        }
-        Decision::Escalate => language.say("People should answer", "Должен ответить человек", "Debe responder una persona"),
     };
     let mut lines = match verdict.block {
         None => vec![format!("{head} ({percent} %)")],

@@ -8,8 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use super::bodies::{Body, full};
 
 /// Errors before the first message of a gRPC-Web answer are headers: unless exposed, a browser sees none.
-const EXPOSED: &str =
-    "grpc-status, grpc-message, grpc-status-details-bin, etag, retry-after, x-request-id, location, ratelimit-limit, \
+const EXPOSED: &str = "grpc-status, grpc-message, grpc-status-details-bin, etag, retry-after, x-request-id, location, ratelimit-limit, \
      ratelimit-remaining, ratelimit-reset";
 const ALLOWED: &str = "authorization, content-type, connect-protocol-version, connect-timeout-ms, grpc-timeout, \
                        idempotency-key, if-match, if-none-match, last-event-id, x-grpc-web, x-request-id, \

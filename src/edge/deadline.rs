@@ -73,7 +73,9 @@ where
             };
             let deadline = until.map(|until| sleep_until(started + until));
             Ok(answer.map(|body| {
-                GrpcBody::new(Ending::new(body, deadline, drain.cancelled_owned()).map_err(|error: Status| error))
+                GrpcBody::new(
+                    Ending::new(body, deadline, drain.cancelled_owned()).map_err(|error: Status| error),
+                )
             }))
         })
     }

@@ -42,7 +42,11 @@ pub struct Peer(pub SocketAddr);
 /// and what does not is cut.
 pub async fn serve<S>(listener: TcpListener, service: S, settings: Settings, shutdown: CancellationToken)
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     S::Future: Send + 'static,
 {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -57,8 +61,12 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection =
-                    Connection { peer, service: service.clone(), shutdown: shutdown.clone(), cut: cut.clone() };
+                let connection = Connection {
+                    peer,
+                    service: service.clone(),
+                    shutdown: shutdown.clone(),
+                    cut: cut.clone(),
+                };
                 let tls = tls.clone();
                 open.spawn(async move {
                     connection.run(stream, tls).await;
@@ -91,7 +99,11 @@ struct Connection<S> {
 
 impl<S> Connection<S>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     S::Future: Send + 'static,
 {
     async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
@@ -115,8 +127,9 @@ where
             service.clone().call(request)
         });
         let builder = protocol();
-        let mut connection =
-            pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service)));
+        let mut connection = pin!(
+            builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+        );
         // Spread by port, so that connections of one moment do not all leave at one moment.
         let mut aged = pin!(tokio::time::sleep(AGE + Duration::from_secs(u64::from(peer.port()) % 600)));
         let mut leaving = false;

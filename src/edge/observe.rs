@@ -23,7 +23,8 @@ pub(super) struct Observed {
 }
 
 pub(super) fn begin<B>(request: &mut Request<B>, env: &Env) -> Observed {
-    let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| usable(id));
+    let given =
+        request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| usable(id));
     let id: Arc<str> = given.map_or_else(|| env.uuid().simple().to_string().into(), Into::into);
     if let Ok(value) = HeaderValue::from_str(&id) {
         request.headers_mut().insert(REQUEST_ID, value);
@@ -94,5 +95,7 @@ impl Observed {
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
 }

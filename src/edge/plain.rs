@@ -62,7 +62,9 @@ impl Plain {
         }
         match (self.ready)().await {
             Ok(()) => json_answer(StatusCode::OK, &json!({"status": "ready"})),
-            Err(why) => json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "not ready", "why": why})),
+            Err(why) => {
+                json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "not ready", "why": why}))
+            }
         }
     }
 }

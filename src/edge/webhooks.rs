@@ -8,8 +8,8 @@
 //! | `POST /webhooks/inbound/{channel_id}` | any system, Standard Webhooks signature |
 //! | `POST /api/v2` | WhatsApp Cloud, one address for all numbers: routed by phone number id |
 
-use futures::FutureExt as _;
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -22,10 +22,7 @@ use super::{
     transcode::{code_name, http_status},
 };
 use crate::{
-    access::Access,
-    channels::RawRequest,
-    domain::conversation::ChannelKind,
-    error::Error,
+    access::Access, channels::RawRequest, domain::conversation::ChannelKind, error::Error,
     service::conversation::Ingress,
 };
 
@@ -105,7 +102,8 @@ fn text(body: String) -> Response<Body> {
 }
 
 fn not_allowed() -> Response<Body> {
-    let mut refused = super::problem(StatusCode::METHOD_NOT_ALLOWED, 12, "UNIMPLEMENTED", "deliveries are POST");
+    let mut refused =
+        super::problem(StatusCode::METHOD_NOT_ALLOWED, 12, "UNIMPLEMENTED", "deliveries are POST");
     refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     refused
 }

@@ -1,7 +1,7 @@
 //! The one way a message leaves: promised with the conversation's row, sent by a job.
 
-use futures::FutureExt as _;
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
 
 use super::{Terms, enqueue, send_message::SendMessage};
 use crate::{

@@ -1,6 +1,5 @@
 //! The end of a draft: the only way one becomes a message, whether a person or policy says so.
 
-use futures::FutureExt as _;
 use super::outbound::{self, NewOutbound};
 use crate::{
     auth::Actor,
@@ -11,6 +10,7 @@ use crate::{
         conversation::{Conversation, NewEscalation, Settlement, Suggestion},
     },
 };
+use futures::FutureExt as _;
 
 /// Whether a free message may go into the conversation now.
 ///

@@ -1,8 +1,8 @@
 //! The tables as SeaORM sees them. Private: rows leave as read models, queries do not.
 
 pub(super) mod access_grant;
-pub(super) mod api_key;
 pub(super) mod ai_call;
+pub(super) mod api_key;
 pub(super) mod audit_event;
 pub(super) mod channel;
 pub(super) mod conversation;
@@ -19,13 +19,13 @@ pub(super) mod invite;
 pub(super) mod member;
 pub(super) mod message;
 pub(super) mod message_revision;
-pub(super) mod plan;
-pub(super) mod platform_action;
-pub(super) mod session;
-pub(super) mod subscription;
 pub(super) mod passage;
 pub(super) mod passage_term;
+pub(super) mod plan;
+pub(super) mod platform_action;
 pub(super) mod product;
+pub(super) mod session;
+pub(super) mod subscription;
 pub(super) mod suggestion;
 pub(super) mod suggestion_action;
 pub(super) mod tenant;

@@ -15,7 +15,18 @@ impl TryFrom<&LoggedEvent> for v1::Event {
 
     fn try_from(row: &LoggedEvent) -> Result<Self> {
         let payload = row.event()?.into();
-        let LoggedEvent { tenant_id: _, id, shard: _, seq, kind, subject, conversation_id, actor, payload: _, at } = row;
+        let LoggedEvent {
+            tenant_id: _,
+            id,
+            shard: _,
+            seq,
+            kind,
+            subject,
+            conversation_id,
+            actor,
+            payload: _,
+            at,
+        } = row;
         Ok(Self {
             id: id.to_string(),
             seq: seq.unwrap_or_default(),
@@ -82,13 +93,19 @@ impl From<Event> for Option<Payload> {
                 Payload::EscalationCreated(v1::EscalationCreated { reason })
             }
             Event::ChannelUpdated { channel: _, channel_kind, enabled, health } => {
-                Payload::ChannelUpdated(v1::ChannelUpdated { channel_kind: word(&channel_kind), enabled, health })
+                Payload::ChannelUpdated(v1::ChannelUpdated {
+                    channel_kind: word(&channel_kind),
+                    enabled,
+                    health,
+                })
             }
             Event::CustomerUpdated { customer: _, blocked } => {
                 Payload::CustomerUpdated(v1::CustomerUpdated { blocked })
             }
             Event::MemberUpdated { user: _, role } => Payload::MemberUpdated(v1::MemberUpdated { role }),
-            Event::TenantUpdated { subject: _, action } => Payload::TenantUpdated(v1::TenantUpdated { action }),
+            Event::TenantUpdated { subject: _, action } => {
+                Payload::TenantUpdated(v1::TenantUpdated { action })
+            }
         })
     }
 }

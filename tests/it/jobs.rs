@@ -23,7 +23,10 @@ use switchboard::{
     channels::Http,
     env::Env,
     id::{JobId, TenantId},
-    jobs::{Backoff, Context, Engine, EngineHandle, EngineSettings, Failure, Job, Parts, Queue, Registry, Terms, enqueue},
+    jobs::{
+        Backoff, Context, Engine, EngineHandle, EngineSettings, Failure, Job, Parts, Queue, Registry, Terms,
+        enqueue,
+    },
     store::Store,
 };
 use tokio_util::sync::CancellationToken;
@@ -226,13 +229,17 @@ impl Bench {
     pub async fn settled(&self, patience: Duration) {
         let begin = Instant::now();
         loop {
-            let rows = self.ask("select state, count(*) as n from job where state not in (3, 4, 5) group by state", []).await;
+            let rows = self
+                .ask("select state, count(*) as n from job where state not in (3, 4, 5) group by state", [])
+                .await;
             if rows.is_empty() {
                 return;
             }
             if begin.elapsed() > patience {
-                let left: Vec<(i16, i64)> =
-                    rows.iter().map(|r| (r.try_get("", "state").unwrap(), r.try_get("", "n").unwrap())).collect();
+                let left: Vec<(i16, i64)> = rows
+                    .iter()
+                    .map(|r| (r.try_get("", "state").unwrap(), r.try_get("", "n").unwrap()))
+                    .collect();
                 panic!("jobs are left (state, count): {left:?}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -170,7 +170,10 @@ async fn sequencers_at_the_same_moment_number_each_event_once() {
         assert_eq!(rest.len(), 200);
         assert!(numbered <= 200, "{numbered} were numbered");
         let all = store.of(scope.clone()).events().after(0, &EventFilter::default(), 1_000).await.unwrap();
-        assert_eq!(all.iter().filter_map(|event| event.seq).collect::<Vec<_>>(), (1..=200).collect::<Vec<_>>());
+        assert_eq!(
+            all.iter().filter_map(|event| event.seq).collect::<Vec<_>>(),
+            (1..=200).collect::<Vec<_>>()
+        );
     })
     .await;
 }

@@ -10,9 +10,9 @@ use tonic::{
 use crate::wire::{
     conversation::v1::{
         catalog_service_client::CatalogServiceClient, channel_service_client::ChannelServiceClient,
-        conversation_service_client::ConversationServiceClient, customer_service_client::CustomerServiceClient,
-        knowledge_service_client::KnowledgeServiceClient, message_service_client::MessageServiceClient,
-        suggestion_service_client::SuggestionServiceClient,
+        conversation_service_client::ConversationServiceClient,
+        customer_service_client::CustomerServiceClient, knowledge_service_client::KnowledgeServiceClient,
+        message_service_client::MessageServiceClient, suggestion_service_client::SuggestionServiceClient,
     },
     tenant::v1::{
         SignUpRequest, auth_service_client::AuthServiceClient, event_service_client::EventServiceClient,

@@ -88,7 +88,9 @@ pub(super) async fn operate(
 /// Waits until `enough` conversations are through, or gives up.
 pub(super) async fn through(day: &mut watch::Receiver<Day>, enough: usize, patience: Duration) -> bool {
     let until = Instant::now() + patience;
-    tokio::time::timeout_at(until, day.wait_for(|day| day.done.len() >= enough)).await.is_ok_and(|ok| ok.is_ok())
+    tokio::time::timeout_at(until, day.wait_for(|day| day.done.len() >= enough))
+        .await
+        .is_ok_and(|ok| ok.is_ok())
 }
 
 struct Desk {
@@ -115,12 +117,16 @@ impl Desk {
             }
             Some(Payload::MessageCreated(_)) => {
                 day.send_modify(|day| {
-                    day.outbound.entry(conversation).or_default().insert(event.subject.clone(), "queued".to_owned());
+                    day.outbound
+                        .entry(conversation)
+                        .or_default()
+                        .insert(event.subject.clone(), "queued".to_owned());
                 });
             }
             Some(Payload::MessageStatusChanged(changed)) => {
                 let name = self.name(&conversation);
-                let reason = if changed.reason.is_empty() { String::new() } else { format!(" ({})", changed.reason) };
+                let reason =
+                    if changed.reason.is_empty() { String::new() } else { format!(" ({})", changed.reason) };
                 self.console.step(Who::Messenger, &format!("to {name}: {}{reason}", changed.status));
                 day.send_modify(|day| {
                     let messages = day.outbound.entry(conversation.clone()).or_default();
@@ -134,7 +140,10 @@ impl Desk {
             Some(Payload::SuggestionCreated(draft)) => {
                 day.send_modify(|day| day.drafted += 1);
                 let (name, sure) = (self.name(&conversation), draft.confidence_bp / 100);
-                self.console.step(Who::Ai, &format!("for {name} ({sure} %, {}): {}", draft.decision, short(&draft.text)));
+                self.console.step(
+                    Who::Ai,
+                    &format!("for {name} ({sure} %, {}): {}", draft.decision, short(&draft.text)),
+                );
                 if let Some(scene) = self.of.get(&conversation).copied()
                     && self.act(&scene, &conversation, &event.subject).await?
                     && matches!(scene.then, Then::Escalate)
@@ -176,7 +185,11 @@ impl Desk {
             }
             Then::RejectAndWrite(text) => {
                 say("rejects the draft and writes");
-                let request = RejectRequest { suggestion_id, reason: "not helpful".to_owned(), ..RejectRequest::default() };
+                let request = RejectRequest {
+                    suggestion_id,
+                    reason: "not helpful".to_owned(),
+                    ..RejectRequest::default()
+                };
                 let rejected = person.suggestions().reject(request).await.map(drop);
                 if rejected.is_ok() {
                     self.write(person, conversation_id, text).await?;
@@ -185,7 +198,10 @@ impl Desk {
             }
             Then::TakeAndResolve(text) => {
                 say("takes the conversation, answers and resolves");
-                let assign = AssignConversationRequest { conversation_id: conversation_id.clone(), ..Default::default() };
+                let assign = AssignConversationRequest {
+                    conversation_id: conversation_id.clone(),
+                    ..Default::default()
+                };
                 person.conversations().assign_conversation(assign).await?;
                 self.write(person, conversation_id.clone(), text).await?;
                 let now = GetConversationRequest { conversation_id: conversation_id.clone() };
@@ -205,7 +221,8 @@ impl Desk {
     }
 
     async fn write(&self, person: &Person, conversation_id: String, text: &str) -> anyhow::Result<()> {
-        let request = SendMessageRequest { conversation_id, text: text.to_owned(), ..SendMessageRequest::default() };
+        let request =
+            SendMessageRequest { conversation_id, text: text.to_owned(), ..SendMessageRequest::default() };
         person.messages().send_message(request).await?;
         Ok(())
     }

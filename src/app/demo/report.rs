@@ -10,8 +10,8 @@ use super::{
 use crate::{
     sandbox::{Delivered, Running},
     wire::conversation::v1::{
-        DeliveryStatus, ListConversationsRequest, ListMessagesRequest, ListSuggestionsRequest, MessageDirection,
-        SuggestionState,
+        DeliveryStatus, ListConversationsRequest, ListMessagesRequest, ListSuggestionsRequest,
+        MessageDirection, SuggestionState,
     },
 };
 

@@ -43,10 +43,34 @@ pub(super) const DOCUMENTS: &[(&str, &str, &str)] = &[
 
 /// The catalogue: stock-keeping unit, name, description, price in cents, in stock.
 pub(super) const PRODUCTS: &[(&str, &str, &str, i64, bool)] = &[
-    ("CITY-7", "City bike Heron 7", "Comfortable city bike with seven gears, blue or green, mudguards and lights.", 54_900, true),
-    ("MTB-29", "Mountain bike Lynx 29", "Mountain bike with 29 inch wheels, hydraulic disc brakes, black.", 89_900, true),
-    ("KIDS-20", "Kids bike Finch 20", "Bicycle for children from six years, 20 inch wheels, red.", 24_900, true),
-    ("EBIKE-1", "E-bike Stork", "Electric bicycle with a range of 90 km and a removable battery.", 189_900, false),
+    (
+        "CITY-7",
+        "City bike Heron 7",
+        "Comfortable city bike with seven gears, blue or green, mudguards and lights.",
+        54_900,
+        true,
+    ),
+    (
+        "MTB-29",
+        "Mountain bike Lynx 29",
+        "Mountain bike with 29 inch wheels, hydraulic disc brakes, black.",
+        89_900,
+        true,
+    ),
+    (
+        "KIDS-20",
+        "Kids bike Finch 20",
+        "Bicycle for children from six years, 20 inch wheels, red.",
+        24_900,
+        true,
+    ),
+    (
+        "EBIKE-1",
+        "E-bike Stork",
+        "Electric bicycle with a range of 90 km and a removable battery.",
+        189_900,
+        false,
+    ),
     ("HELM-M", "Helmet Shell M", "Helmet, size M, 56 to 59 cm, white or black.", 5_900, true),
     ("LOCK-U", "U-lock Anvil", "Hardened steel U-lock with two keys.", 3_900, true),
     ("LIGHT-S", "Light set Spark", "Front and rear light, rechargeable by USB.", 2_900, true),
@@ -83,7 +107,13 @@ pub(super) struct Scene {
     pub(super) then: Then,
 }
 
-const fn scene(channel: ChannelKind, name: &'static str, from: &'static str, texts: &'static [&'static str], then: Then) -> Scene {
+const fn scene(
+    channel: ChannelKind,
+    name: &'static str,
+    from: &'static str,
+    texts: &'static [&'static str],
+    then: Then,
+) -> Scene {
     Scene { channel, name, from, texts, deliveries: 1, reordered: false, then }
 }
 
@@ -91,11 +121,23 @@ use ChannelKind::{Telegram, Whatsapp};
 
 /// Before noon.
 pub(super) const MORNING: &[Scene] = &[
-    scene(Whatsapp, "Lena Vogt", "4915110000001", &["Hi! How long does delivery take and what does it cost?"], Then::Approve),
+    scene(
+        Whatsapp,
+        "Lena Vogt",
+        "4915110000001",
+        &["Hi! How long does delivery take and what does it cost?"],
+        Then::Approve,
+    ),
     scene(Telegram, "Oleg", "5012340002", &["How much is the city bike Heron?"], Then::Approve),
     Scene {
         deliveries: 4,
-        ..scene(Whatsapp, "Ivo Marin", "4915110000003", &["Is the mountain bike Lynx in stock?"], Then::Approve)
+        ..scene(
+            Whatsapp,
+            "Ivo Marin",
+            "4915110000003",
+            &["Is the mountain bike Lynx in stock?"],
+            Then::Approve,
+        )
     },
     Scene {
         reordered: true,
@@ -104,7 +146,9 @@ pub(super) const MORNING: &[Scene] = &[
             "Mara",
             "5012340004",
             &["Hello", "I bought a bike two weeks ago", "Can I return it?"],
-            Then::Edit("Hello Mara! Yes: within 30 days, not ridden outdoors, with the receipt. See you soon!"),
+            Then::Edit(
+                "Hello Mara! Yes: within 30 days, not ridden outdoors, with the receipt. See you soon!",
+            ),
         )
     },
     scene(Whatsapp, "Tom Adler", "4915110000005", &["I want a discount or I go elsewhere"], Then::Escalate),
@@ -129,14 +173,22 @@ pub(super) const AFTERNOON: &[Scene] = &[
     Scene {
         deliveries: 2,
         reordered: true,
-        ..scene(Whatsapp, "Felix Roth", "4915110000011", &["A helmet for my daughter", "size M please"], Then::Approve)
+        ..scene(
+            Whatsapp,
+            "Felix Roth",
+            "4915110000011",
+            &["A helmet for my daughter", "size M please"],
+            Then::Approve,
+        )
     },
     scene(
         Telegram,
         "Zoe",
         "5012340012",
         &["My new bike makes a strange noise, I am very unhappy"],
-        Then::TakeAndResolve("I am sorry, Zoe. Bring it in today and we fix it while you wait, free of charge."),
+        Then::TakeAndResolve(
+            "I am sorry, Zoe. Bring it in today and we fix it while you wait, free of charge.",
+        ),
     ),
     scene(Whatsapp, "Emil Stern", "4915110000013", &["Is there a lock with two keys?"], Then::Approve),
     scene(Telegram, "Dora", "5012340014", &["Do you ship to other regions?"], Then::Approve),

@@ -12,7 +12,8 @@ use crate::{
     wire::{
         conversation::v1::{
             CreateChannelRequest, CreateDocumentRequest, CreateProductRequest, DocumentType, TelegramAccount,
-            TelegramSecrets, WhatsappAccount, WhatsappSecrets, create_channel_request::{Account, Secrets},
+            TelegramSecrets, WhatsappAccount, WhatsappSecrets,
+            create_channel_request::{Account, Secrets},
         },
         tenant::v1::{InviteMemberRequest, Role},
         types::v1::Money,
@@ -32,14 +33,22 @@ pub(super) struct Shop {
     pub(super) operators: Vec<Person>,
 }
 
-pub(super) async fn seed(server: &str, transport: Transport, sandbox: &Running, env: &Env) -> anyhow::Result<Shop> {
+pub(super) async fn seed(
+    server: &str,
+    transport: Transport,
+    sandbox: &Running,
+    env: &Env,
+) -> anyhow::Result<Shop> {
     // Many demos may share one database: each has its own shop.
     let run = hex::encode(env.bytes::<3>());
-    let owner = Person::sign_up(transport.clone(), &format!("ana-{run}@demo.example"), PASSWORD, "Heron Bikes", "").await?;
+    let owner =
+        Person::sign_up(transport.clone(), &format!("ana-{run}@demo.example"), PASSWORD, "Heron Bikes", "")
+            .await?;
     let mut operators = Vec::new();
     for name in ["ben", "cleo"] {
         let email = format!("{name}-{run}@demo.example");
-        let invite = InviteMemberRequest { email: email.clone(), role: Role::Operator.into(), validate_only: false };
+        let invite =
+            InviteMemberRequest { email: email.clone(), role: Role::Operator.into(), validate_only: false };
         let token = owner.members().invite_member(invite).await?.into_inner().token;
         operators.push(Person::sign_up(transport.clone(), &email, PASSWORD, "", &token).await?);
     }
@@ -108,7 +117,12 @@ async fn channels(server: &str, owner: &Person, sandbox: &Running, env: &Env) ->
         let created = owner.channels().create_channel(request).await?.into_inner();
         let path = created.channel.map(|channel| channel.webhook_path).unwrap_or_default();
         let target_url = format!("{server}{path}");
-        sandbox.subscribe(Subscription { channel: provider, account: account.to_owned(), target_url, secret });
+        sandbox.subscribe(Subscription {
+            channel: provider,
+            account: account.to_owned(),
+            target_url,
+            secret,
+        });
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! One webhook address for every WhatsApp number of an app: Meta sends all of them to one URL, so a request
 //! is routed by the phone number ids in its body, and proven by each number's own channel.
 
-use futures::FutureExt as _;
 use super::{Ingress, Received};
 use crate::{
     channels::{RawRequest, whatsapp_accounts},
     domain::conversation::ChannelKind,
     error::{Error, Result},
 };
+use futures::FutureExt as _;
 
 impl Ingress {
     /// Stores what a body says for each number it names. What is for a number of nobody's here is not

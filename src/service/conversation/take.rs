@@ -1,7 +1,7 @@
 //! One fact of a webhook into rows.
 
-use futures::FutureExt as _;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::FutureExt as _;
 use serde_json::{Value as Json, json};
 
 use crate::{

@@ -58,7 +58,10 @@ impl EventService for Events {
         Ok(Response::new(Box::pin(steps)))
     }
 
-    async fn pull_events(&self, request: Request<PullEventsRequest>) -> Result<Response<PullEventsResponse>, Status> {
+    async fn pull_events(
+        &self,
+        request: Request<PullEventsRequest>,
+    ) -> Result<Response<PullEventsResponse>, Status> {
         let scope = Caller::of(&request)?.scope()?;
         let PullEventsRequest { after_seq, page_size, types, conversation_id } = request.into_inner();
         let filter = filter(types, &conversation_id)?;

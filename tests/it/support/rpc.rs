@@ -29,7 +29,9 @@ pub struct Refusal {
 
 /// Every method of ours.
 pub fn methods() -> impl Iterator<Item = MethodDescriptor> {
-    POOL.services().filter(|s| s.full_name().starts_with("switchboard.")).flat_map(|s| s.methods().collect::<Vec<_>>())
+    POOL.services()
+        .filter(|s| s.full_name().starts_with("switchboard."))
+        .flat_map(|s| s.methods().collect::<Vec<_>>())
 }
 
 /// The method `Service.Method` or `package.Service.Method`.
@@ -54,11 +56,20 @@ pub async fn call(grpc: Grpc, name: &str, token: Option<&str>, request: Value) -
         let options = SerializeOptions::new().skip_default_fields(false);
         message.serialize_with_options(serde_json::value::Serializer, &options).unwrap()
     });
-    if method.is_server_streaming() { Ok(answers.collect()) } else { Ok(answers.next().expect("one message")) }
+    if method.is_server_streaming() {
+        Ok(answers.collect())
+    } else {
+        Ok(answers.next().expect("one message"))
+    }
 }
 
 /// Calls a path with an encoded message; answers encoded messages.
-pub async fn call_bytes(grpc: Grpc, path: &str, token: Option<&str>, message: &[u8]) -> Result<Vec<Bytes>, Refusal> {
+pub async fn call_bytes(
+    grpc: Grpc,
+    path: &str,
+    token: Option<&str>,
+    message: &[u8],
+) -> Result<Vec<Bytes>, Refusal> {
     let mut frame = BytesMut::with_capacity(message.len() + 5);
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.len()).unwrap());
@@ -69,7 +80,8 @@ pub async fn call_bytes(grpc: Grpc, path: &str, token: Option<&str>, message: &[
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let body = tonic::body::Body::new(Full::new(frame.freeze()).map_err(|never| -> Status { match never {} }));
+    let body =
+        tonic::body::Body::new(Full::new(frame.freeze()).map_err(|never| -> Status { match never {} }));
     let answer = grpc.oneshot(request.body(body).unwrap()).await.unwrap();
     if let Some(status) = Status::from_header_map(answer.headers())
         && status.code() != Code::Ok
@@ -96,7 +108,8 @@ pub async fn call_bytes(grpc: Grpc, path: &str, token: Option<&str>, message: &[
 fn refusal(status: Status) -> Refusal {
     use tonic_types::StatusExt;
     let details = status.get_error_details();
-    let fields = details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
+    let fields =
+        details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
     Refusal {
         code: status.code(),
         message: status.message().to_owned(),
