@@ -5,7 +5,7 @@ SHELL := bash
 
 # One folder of compiled dependencies for every checkout of this user, CI's fresh clone included.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/switchboard/target
-.PHONY: help run demo sandbox test test-rust bench lint fmt contract release-contract sdk audit setup
+.PHONY: help run demo sandbox test test-rust bench format lint fmt contract release-contract sdk audit setup
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -22,7 +22,7 @@ sandbox: ## play the messengers and the language model on loopback
 setup: ## install what the tests need and is missing
 	@scripts/setup
 
-test: setup lint contract test-rust ## everything: format, clippy, contract, unit, integration and client tests
+test: setup format contract test-rust ## everything: format, contract, unit, integration tests
 
 test-rust:
 	@scripts/test --workspace
@@ -30,8 +30,10 @@ test-rust:
 fmt: ## format the code
 	cargo fmt --all
 
-lint: ## format check and clippy, warnings denied
+format: ## is the code formatted
 	cargo fmt --all --check
+
+lint: format ## clippy, warnings denied
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 contract: setup ## lint the protos; refuse what breaks the released contract

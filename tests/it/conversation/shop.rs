@@ -1,5 +1,7 @@
 //! A tenant with channels, an operator, and the services as they are called.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -68,9 +70,12 @@ pub struct Shop {
     routes: Routes,
 }
 
-/// A clock that shows one hour after the story's begin.
+/// A clock that shows one hour after the story's begin. Each has chances of its own: two shops of one
+/// database must not make the same ids.
 pub fn clock() -> Env {
-    Env::manual(DateTime::from_timestamp(BEGIN + 3600, 0).unwrap(), 42)
+    static SEED: AtomicU64 = AtomicU64::new(42);
+    let seed = SEED.fetch_add(1, Ordering::Relaxed);
+    Env::manual(DateTime::from_timestamp(BEGIN + 3600, 0).unwrap(), seed)
 }
 
 impl Shop {
