@@ -136,7 +136,8 @@ async fn what_a_dead_relay_claimed_is_dispatched_by_the_next() {
         bench.settled(PATIENCE).await;
         engine.stop().await;
         assert_eq!(runs(bench.tenant()).len(), 20);
-        assert!(bench.rows().await.iter().all(|row| row.epoch == 2));
+        // A slow machine may lose the lead once more: each takeover is another epoch, and still one run.
+        assert!(bench.rows().await.iter().all(|row| row.epoch >= 2));
     })
     .await;
 }
