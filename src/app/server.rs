@@ -199,7 +199,8 @@ impl App {
             metrics,
             openapi: openapi(&self.config.public_url)?.to_string().into(),
         };
-        let ingress = service::conversation::Ingress::new(self.parts.store.clone(), self.parts.keys.clone());
+        let ingress = service::conversation::Ingress::new(self.parts.store.clone(), self.parts.keys.clone())
+            .debounced(self.config.debounce);
         let webhooks = Webhooks::new(ingress, self.access.clone());
         let grpc = self.grpc(shutdown.clone())?;
         let env = self.parts.store.env().clone();
