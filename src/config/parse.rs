@@ -132,11 +132,6 @@ pub(super) fn pepper(text: &str) -> Parsed<SecretString> {
     if text.len() < 16 { Err("expected at least 16 characters".to_owned()) } else { Ok(text.into()) }
 }
 
-pub(super) fn bcrypt_hash(text: &str) -> Parsed<SecretString> {
-    let shape = text.len() == 60 && text.starts_with("$2");
-    if shape { Ok(text.into()) } else { Err("expected a bcrypt hash: $2b$12$…".to_owned()) }
-}
-
 /// `base64`, or `id:base64,id:base64`: the first wraps, all unwrap.
 pub(super) fn master_keys(text: &str) -> Parsed<Vec<MasterKey>> {
     let keys = list(text, |part| {

@@ -95,8 +95,6 @@ impl Ingress {
         let kind = channel.kind;
         let scope = TenantScope::of_channel(channel.tenant_id);
         let taking = Taking { channel, account, body: &request.body, silence: self.silence };
-        let taking =
-            Taking { channel: &channel, account: &account, body: &request.body, silence: self.silence };
         let stored = self
             .store
             .of(scope)
