@@ -92,7 +92,7 @@ mod tests {
     fn check(headers: &[(&'static str, &str)], expected: Result<Option<Credential>, &str>) {
         let map = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         let mut all = HeaderMap::new();
-        map.for_each(|(name, value)| drop(all.append(name, value)));
+        all.extend(map);
         let found = presented(&all, &["https://app.example".to_owned()]);
         match (found, expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{headers:?}"),
@@ -112,7 +112,7 @@ mod tests {
         check(&[], Ok(None));
         check(&[("cookie", "theme=dark")], Ok(None));
         check(&[("grpc-metadata-authorization", &bearer)], Ok(None));
-        check(&[("authorization", &bearer)], proven.clone());
+        check(&[("authorization", &bearer)], proven);
         check(&[("authorization", &machine)], Ok(Some(Credential::ApiKey(token::hash(&key)))));
         for wrong in ["", "Bearer", "Basic YTpi", "Bearer abc", &session, "Bearer sbs_short"] {
             check(&[("authorization", wrong)], Err("INVALID_TOKEN"));
@@ -129,7 +129,7 @@ mod tests {
         let cookie = format!("__Host-session={session}");
         let proven = Ok(Some(Credential::Session(token::hash(&session))));
         let asked = ("x-requested-with", "fetch");
-        check(&[("cookie", &cookie), asked, ("origin", "https://app.example")], proven.clone());
+        check(&[("cookie", &cookie), asked, ("origin", "https://app.example")], proven);
         check(&[("cookie", &cookie), asked, ("sec-fetch-site", "same-origin")], proven);
         for refused in [
             vec![asked],

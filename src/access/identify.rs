@@ -33,13 +33,6 @@ pub(super) struct Known {
     expires_at: Option<DateTime<Utc>>,
 }
 
-impl Known {
-    #[cfg(test)]
-    pub(super) fn forever(identity: Identity, restricted: bool) -> Self {
-        Self { identity, restricted, expires_at: None }
-    }
-}
-
 /// The current tenant of an identity.
 pub(super) fn tenant(identity: &Identity) -> Option<TenantId> {
     match identity {

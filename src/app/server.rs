@@ -106,6 +106,12 @@ impl App {
         self.access.policies()
     }
 
+    /// Where webhooks go.
+    pub fn ingress(&self) -> service::conversation::Ingress {
+        service::conversation::Ingress::new(self.parts.store.clone(), self.parts.keys.clone())
+            .debounced(self.config.debounce)
+    }
+
     /// The gRPC stack that every wire ends in: deadlines, access, services.
     pub fn grpc(&self, drain: CancellationToken) -> anyhow::Result<Grpc> {
         let reflection = tonic_reflection::server::Builder::configure()
@@ -199,9 +205,7 @@ impl App {
             metrics,
             openapi: openapi(&self.config.public_url)?.to_string().into(),
         };
-        let ingress = service::conversation::Ingress::new(self.parts.store.clone(), self.parts.keys.clone())
-            .debounced(self.config.debounce);
-        let webhooks = Webhooks::new(ingress, self.access.clone());
+        let webhooks = Webhooks::new(self.ingress(), self.access.clone());
         let grpc = self.grpc(shutdown.clone())?;
         let env = self.parts.store.env().clone();
         Ok(Edge::new(grpc, rest, webhooks, plain, cors, self.config.max_in_flight, env))

@@ -1,7 +1,10 @@
 //! Finding the knowledge that fits a question: documents cut into passages, passages ranked by the words
 //! they share with it. The same question over the same passages always gives the same answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
@@ -119,7 +122,7 @@ pub fn rank(question: &str, passages: Vec<Passage>, limits: Limits) -> Vec<Hit> 
         let best = hits.iter().map(|hit| hit.similarity_bp).max().unwrap_or(0);
         hits.retain(|hit| hit.passage.kind == SourceKind::Product || hit.similarity_bp >= best);
     }
-    hits.sort_by(|a, b| b.similarity_bp.cmp(&a.similarity_bp));
+    hits.sort_by_key(|hit| Reverse(hit.similarity_bp));
     hits
 }
 

@@ -41,6 +41,7 @@ pub struct Depth {
 }
 
 /// Redis Streams, or the memory of this process.
+#[expect(clippy::large_enum_variant, reason = "a process has a handful of them")]
 pub enum Bus {
     Redis(RedisBus),
     Local(LocalBus),

@@ -114,10 +114,10 @@ impl Relay {
                 () = shutdown.cancelled() => break,
                 () = self.progress.notified() => {}
                 () = tokio::time::sleep(wait) => {}
-                hint = self.hints.recv() => self.take(hint),
+                hint = self.hints.recv() => self.take(&hint),
             }
             while let Ok(hint) = self.hints.try_recv() {
-                self.take(Ok(hint));
+                self.take(&Ok(hint));
             }
         }
         if let Some(lead) = self.lead {
@@ -125,7 +125,7 @@ impl Relay {
         }
     }
 
-    fn take(&mut self, hint: Result<Hint, broadcast::error::RecvError>) {
+    fn take(&mut self, hint: &Result<Hint, broadcast::error::RecvError>) {
         match hint {
             Ok(hint) => {
                 let led = self.led & (1 << shard(hint.tenant)) != 0;
@@ -272,7 +272,7 @@ impl Relay {
             match trouble {
                 Trouble::NoGeneration => tracing::info!(queue = queue.name(), "Redis is not prepared yet"),
                 Trouble::Redis(error) => {
-                    tracing::warn!(%error, queue = queue.name(), "cannot publish tickets")
+                    tracing::warn!(%error, queue = queue.name(), "cannot publish tickets");
                 }
             }
         }

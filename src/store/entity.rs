@@ -9,11 +9,13 @@ pub(super) mod conversation;
 pub(super) mod customer;
 pub(super) mod customer_identity;
 pub(super) mod decision_settings;
+#[allow(dead_code, reason = "rows are written and read by column, never whole")]
 pub(super) mod delivery;
 pub(super) mod document;
 pub(super) mod escalation;
 pub(super) mod event;
 pub(super) mod event_head;
+#[allow(dead_code, reason = "rows are written and read by column, never whole")]
 pub(super) mod inbox;
 pub(super) mod invite;
 pub(super) mod member;

@@ -151,12 +151,6 @@ impl<C: ConnectionTrait> SystemDb<C> {
     pub(super) fn find<E: EntityTrait>(&self) -> Select<E> {
         E::find()
     }
-    pub(super) fn update<E: EntityTrait>(&self) -> UpdateMany<E> {
-        E::update_many()
-    }
-    pub(super) fn delete<E: EntityTrait>(&self) -> DeleteMany<E> {
-        E::delete_many()
-    }
     pub(super) fn backend(&self) -> DbBackend {
         self.db.conn().get_database_backend()
     }

@@ -59,7 +59,11 @@ async fn every_method_refuses_a_role_without_its_permission() {
                 continue;
             }
             let refusal = rpc::call_bytes(app.grpc(), &path, Some(&viewer.token), &[]).await.unwrap_err();
-            assert_eq!((refusal.code, refusal.reason.as_str()), (Code::PermissionDenied, "PERMISSION_REQUIRED"), "{path}");
+            assert_eq!(
+                (refusal.code, refusal.reason.as_str()),
+                (Code::PermissionDenied, "PERMISSION_REQUIRED"),
+                "{path}"
+            );
             refused += 1;
         }
         assert!(refused > 20, "only {refused} methods were refused");

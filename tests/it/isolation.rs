@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use prost::Message;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage, Value};
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage, Value,
+};
 use serde_json::json;
 use switchboard::id::PREFIXES;
 use tonic::Code;
@@ -21,7 +23,8 @@ async fn belongings(app: &TestApp, owner: &Person) -> HashMap<&'static str, Stri
         "whatsapp": {"phoneNumberId": "810000000000007", "apiBaseUrl": "http://127.0.0.1:9"},
         "whatsappSecrets": {"accessToken": "t", "appSecret": "s"}});
     let channel = app.ok("ChannelService.CreateChannel", owner, channel).await;
-    let document = json!({"title": "Delivery", "content": "One day.", "documentType": "DOCUMENT_TYPE_DELIVERY"});
+    let document =
+        json!({"title": "Delivery", "content": "One day.", "documentType": "DOCUMENT_TYPE_DELIVERY"});
     let document = app.ok("KnowledgeService.CreateDocument", owner, document).await;
     let product = app.ok("CatalogService.CreateProduct", owner, json!({"name": "Bike", "sku": "B1"})).await;
     let key = json!({"name": "sync", "permissions": ["PERMISSION_VIEW_CONVERSATIONS"]});
@@ -29,7 +32,7 @@ async fn belongings(app: &TestApp, owner: &Person) -> HashMap<&'static str, Stri
     let invite = json!({"email": "someone@else.example", "role": "ROLE_VIEWER"});
     let invite = app.ok("MemberService.InviteMember", owner, invite).await;
     let members = app.ok("MemberService.ListMembers", owner, json!({})).await;
-    let talk = crate::support::talk::begin(app, &owner.tenant, channel["channel"]["id"].as_str().unwrap()).await;
+    let talk = crate::support::talk::begin(app, owner, channel["channel"]["id"].as_str().unwrap(), "s").await;
     HashMap::from([
         ("chn", text(&channel["channel"]["id"])),
         ("doc", text(&document["id"])),
@@ -62,7 +65,11 @@ fn kind(field: &FieldDescriptor) -> Option<&'static str> {
 }
 
 /// A request with `ids` in every id field, and something acceptable in the others.
-fn fill(descriptor: &MessageDescriptor, ids: &dyn Fn(&str) -> Option<String>, depth: usize) -> DynamicMessage {
+fn fill(
+    descriptor: &MessageDescriptor,
+    ids: &dyn Fn(&str) -> Option<String>,
+    depth: usize,
+) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {
         if field.containing_oneof().is_some() || field.is_list() || field.is_map() {
@@ -94,10 +101,18 @@ fn takes_ids(descriptor: &MessageDescriptor) -> bool {
     descriptor.fields().any(|field| kind(&field).is_some())
 }
 
-async fn answer(app: &TestApp, method: &MethodDescriptor, caller: &Person, request: &DynamicMessage) -> (Code, String) {
-    let sent = rpc::call_bytes(app.grpc(), &rpc::path(method), Some(&caller.token), &request.encode_to_vec());
+async fn answer(
+    app: &TestApp,
+    method: &MethodDescriptor,
+    caller: &Person,
+    request: &DynamicMessage,
+) -> (Code, String) {
+    let (path, request) = (rpc::path(method), request.encode_to_vec());
+    let sent = rpc::call_bytes(app.grpc(), &path, Some(&caller.token), &request);
     match tokio::time::timeout(std::time::Duration::from_secs(5), sent).await {
-        Ok(Ok(messages)) => (Code::Ok, format!("{} bytes", messages.iter().map(bytes::Bytes::len).sum::<usize>())),
+        Ok(Ok(messages)) => {
+            (Code::Ok, format!("{} bytes", messages.iter().map(bytes::Bytes::len).sum::<usize>()))
+        }
         Ok(Err(refusal)) => (refusal.code, refusal.reason),
         // A stream that waits for events of its own tenant.
         Err(_) => (Code::Ok, "a silent stream".to_owned()),
@@ -121,13 +136,17 @@ async fn every_method_answers_for_a_foreign_id_what_it_answers_for_one_that_nobo
         let (mut walked, mut found) = (0, Vec::new());
         for method in rpc::methods().filter(|method| takes_ids(&method.input())) {
             // The platform's own staff works across tenants; a stranger is refused before any id is read.
-            let foreign = fill(&method.input(), &|prefix| ids.get(prefix).or_else(|| nobodys.get(prefix)).cloned(), 0);
+            let foreign =
+                fill(&method.input(), &|prefix| ids.get(prefix).or_else(|| nobodys.get(prefix)).cloned(), 0);
             let missing = fill(&method.input(), &|prefix| nobodys.get(prefix).cloned(), 0);
             let (foreign, missing) =
                 (answer(&app, &method, &ours, &foreign).await, answer(&app, &method, &ours, &missing).await);
             walked += 1;
             if foreign != missing {
-                found.push(format!("{}: {foreign:?} for a foreign id, {missing:?} for nobody's", method.full_name()));
+                found.push(format!(
+                    "{}: {foreign:?} for a foreign id, {missing:?} for nobody's",
+                    method.full_name()
+                ));
             }
         }
 

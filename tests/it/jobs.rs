@@ -55,13 +55,15 @@ pub struct Scripted {
 }
 
 impl Scripted {
+    #[expect(clippy::needless_pass_by_value, reason = "names are counted out in place")]
     pub fn new(name: impl ToString, acts: &[Act]) -> Self {
         Self { name: name.to_string(), acts: acts.to_vec() }
     }
 }
 
 /// Runs as they began: who, and the how-many-th time.
-static RUNS: LazyLock<Mutex<HashMap<TenantId, Vec<(String, usize)>>>> = LazyLock::new(Mutex::default);
+type Runs = HashMap<TenantId, Vec<(String, usize)>>;
+static RUNS: LazyLock<Mutex<Runs>> = LazyLock::new(Mutex::default);
 
 /// The runs of a tenant's jobs, in the order they began.
 pub fn runs(tenant: TenantId) -> Vec<String> {
@@ -95,17 +97,6 @@ impl Job for Scripted {
                 Ok(())
             }
         }
-    }
-}
-
-/// What jobs share; these call nobody.
-pub fn parts(store: Store) -> Parts {
-    Parts {
-        store,
-        keys: Keyring::new(&[]),
-        http: Http::new(true, Duration::from_secs(1)),
-        ai: Ai::Offline,
-        switches: Switches::default(),
     }
 }
 

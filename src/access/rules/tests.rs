@@ -19,6 +19,7 @@ fn thing(json: serde_json::Value) -> Vec<(String, String)> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the cases are written out with json!")]
 fn check(json: serde_json::Value, field: &str, problem: &str) {
     assert_eq!(thing(json.clone()), [(field.to_owned(), problem.to_owned())], "{json}");
 }

@@ -148,7 +148,9 @@ impl Desk {
                     && self.act(&scene, &conversation, &event.subject).await?
                     && matches!(scene.then, Then::Escalate)
                 {
-                    day.send_modify(|day| drop(day.done.insert(conversation)));
+                    day.send_modify(|day| {
+                        day.done.insert(conversation);
+                    });
                 }
             }
             _ => {}

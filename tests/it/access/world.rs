@@ -224,7 +224,7 @@ async fn read(answer: Response<Body>) -> Answer {
         code: status.as_ref().map_or(Code::Ok, Status::code),
         reason: info.as_ref().map(|info| info.reason.clone()),
         metadata: info.map(|info| info.metadata).unwrap_or_default(),
-        retry: status.as_ref().and_then(|s| s.get_details_retry_info()).and_then(|info| info.retry_delay),
+        retry: status.as_ref().and_then(StatusExt::get_details_retry_info).and_then(|info| info.retry_delay),
         caller: parts.extensions.get::<Seen>().and_then(|seen| seen.0.clone()),
         received: received.to_vec(),
         status,

@@ -120,7 +120,7 @@ fn branches(code: &str, at: usize, so_far: &[String], found: &mut Vec<(usize, Ve
         found.push((at, so_far.to_vec()));
         return;
     }
-    let path = [so_far, &[word.clone()]].concat();
+    let path = [so_far, std::slice::from_ref(&word)].concat();
     if rest[word.len()..].starts_with("::") {
         branches(code, at + word.len() + 2, &path, found);
     } else {

@@ -1,5 +1,7 @@
 //! Webhooks as the messengers send them.
 
+#![expect(clippy::needless_pass_by_value, reason = "payloads are written out with json!")]
+
 use serde_json::{Value, json};
 
 /// When the tests' stories begin: the time in the payloads of the first message.

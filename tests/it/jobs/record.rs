@@ -1,4 +1,6 @@
 //! The record alone: fences, leases, gates, effects, as each database keeps them.
+use std::slice::from_ref;
+
 use switchboard::{
     jobs::Terms,
     store::jobs::{Ending, Held, Outcome, Recorded, Ticket},
@@ -44,13 +46,13 @@ async fn a_stale_ticket_starts_nothing_and_its_result_changes_nothing() {
     on_databases(async |bench| {
         let id = bench.promise(&[Scripted::new("a", &[])], Terms::now()).await[0];
         let old = admit(&bench, 1).await.remove(0);
-        assert_eq!(bench.store.system().unadmit(&[old.clone()]).await.unwrap(), 1);
+        assert_eq!(bench.store.system().unadmit(from_ref(&old)).await.unwrap(), 1);
         let new = admit(&bench, 1).await.remove(0);
         assert_eq!((old.epoch, new.epoch), (1, 2));
 
-        assert!(bench.store.system().start(&[old.clone()], TTL).await.unwrap().is_empty());
+        assert!(bench.store.system().start(from_ref(&old), TTL).await.unwrap().is_empty());
         assert_eq!(bench.store.system().start(&[new.clone(), old.clone()], TTL).await.unwrap().len(), 1);
-        assert!(bench.store.system().start(&[new.clone()], TTL).await.unwrap().is_empty(), "started already");
+        assert!(bench.store.system().start(from_ref(&new), TTL).await.unwrap().is_empty(), "started already");
 
         let before = bench.row(id).await;
         let retry = Ending::Retry { after: TTL, error: "late".to_owned() };
@@ -59,7 +61,7 @@ async fn a_stale_ticket_starts_nothing_and_its_result_changes_nothing() {
         for ending in [Ending::Done, retry, crash, dead, Ending::Cancelled, Ending::Later { after: TTL }] {
             assert_eq!(finish(&bench, &old, ending).await, 0);
         }
-        assert_eq!(bench.store.system().unadmit(&[old.clone()]).await.unwrap(), 0);
+        assert_eq!(bench.store.system().unadmit(from_ref(&old)).await.unwrap(), 0);
         assert_eq!(bench.store.system().heartbeat(&[old], TTL).await.unwrap(), [Held::Lost]);
         assert_eq!(bench.row(id).await, before);
         assert_eq!(finish(&bench, &new, Ending::Done).await, 1);

@@ -48,7 +48,7 @@ impl Pair {
         let path = Cluster::shared().scratch().join(format!("t{}/switchboard.db", number()));
         let errands = librarian();
         let (done, ready) = oneshot::channel();
-        errands.send(Errand::Copy(path.clone(), done)).ok().expect(LIBRARIAN);
+        errands.send(Errand::Copy(path.clone(), done)).unwrap_or_else(|_| panic!("{LIBRARIAN}"));
         ready.await.expect(LIBRARIAN);
         Self {
             name: "sqlite",
@@ -64,7 +64,7 @@ impl Pair {
         let name = format!("t{number}");
         let errands = librarian();
         let (done, ready) = oneshot::channel();
-        errands.send(Errand::Create(name.clone(), done)).ok().expect(LIBRARIAN);
+        errands.send(Errand::Create(name.clone(), done)).unwrap_or_else(|_| panic!("{LIBRARIAN}"));
         ready.await.expect(LIBRARIAN);
         Self {
             name: "postgres",
