@@ -23,6 +23,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use redis::aio::ConnectionManager;
+use secrecy::SecretString;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service, ServiceExt};
 
@@ -38,7 +39,7 @@ use self::{
     rate::{Standing, whole_seconds},
 };
 use crate::{
-    auth::Caller,
+    auth::{Caller, IdempotencyKey},
     config::{Cidr, Config},
     error::{Error, Result},
     store::Store,
@@ -46,7 +47,7 @@ use crate::{
 };
 
 /// The headers that are read here: whatever carries a request on (the transcoder) must carry them too.
-pub const HEADERS: [HeaderName; 7] = [
+pub const HEADERS: [HeaderName; 8] = [
     header::AUTHORIZATION,
     header::COOKIE,
     header::ORIGIN,
@@ -54,7 +55,11 @@ pub const HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("x-requested-with"),
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-request-id"),
+    IDEMPOTENCY_KEY,
 ];
+
+/// draft-ietf-httpapi-idempotency-key-header.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The layer, and what it knows. Cheap to clone.
 #[derive(Clone)]
@@ -68,6 +73,8 @@ struct Inner {
     origins: Vec<String>,
     proxies: Vec<Cidr>,
     max_request_bytes: usize,
+    /// Seals what is kept under idempotency keys.
+    secret: SecretString,
 }
 
 impl Access {
@@ -78,6 +85,7 @@ impl Access {
         store: Store,
         config: &Config,
         redis: Option<ConnectionManager>,
+        secret: SecretString,
     ) -> Result<Self, Vec<String>> {
         let policies = Policies::read(contract)?;
         let rules = Rules::read(&policies)?;
@@ -90,6 +98,7 @@ impl Access {
             origins: config.cors_origins.iter().cloned().chain([own]).collect(),
             proxies: config.trusted_proxies.clone(),
             max_request_bytes: config.max_request_bytes,
+            secret,
         })))
     }
 
@@ -166,6 +175,7 @@ impl Inner {
                 audit: policy.audit.clone(),
                 request: client::request_id(request.headers()),
                 address: address(request.headers(), request.extensions(), &self.proxies),
+                idempotency: None,
             },
             standing: None,
         };
@@ -255,6 +265,7 @@ impl Inner {
     ) -> Result<Request<Body>> {
         let (mut parts, body) = request.into_parts();
         let (bytes, body) = body::read(&mut parts.headers, body, self.max_request_bytes).await?;
+        visit.caller.idempotency = self.idempotency(policy, &parts.headers, &bytes, &visit.caller)?;
         let input = policy.method.input();
         let signing_in = policy.rate == RateClass::Auth;
         if self.rules.concern(&input) || signing_in {
@@ -267,6 +278,23 @@ impl Inner {
             }
         }
         Ok(Request::from_parts(parts, body))
+    }
+
+    /// The key that the client gave the command, if it works on a tenant's rows.
+    fn idempotency(
+        &self,
+        policy: &MethodPolicy,
+        headers: &HeaderMap,
+        message: &[u8],
+        caller: &Caller,
+    ) -> Result<Option<Arc<IdempotencyKey>>> {
+        let (Some(given), Ok(scope)) = (headers.get(IDEMPOTENCY_KEY), caller.scope()) else {
+            return Ok(None);
+        };
+        let owner = (scope.tenant(), scope.actor());
+        let text = given.to_str().unwrap_or_default();
+        let key = IdempotencyKey::new(&self.secret, owner, &policy.path(), text, message)?;
+        Ok(Some(Arc::new(key)))
     }
 
     /// Sign-in and its kin are also counted per account.

@@ -13,12 +13,7 @@ use secrecy::ExposeSecret;
 pub use cli::{Cli, Command};
 pub use server::{App, Running};
 
-use crate::{
-    config::{Config, LogFormat},
-    env::Env,
-    sandbox::Sandbox,
-    store, telemetry,
-};
+use crate::{config::Config, env::Env, sandbox::Sandbox, store, telemetry};
 
 /// Exit code of settings that cannot be used (`EX_USAGE` of sysexits.h).
 const USAGE: u8 = 64;
@@ -47,11 +42,6 @@ pub fn run(cli: Cli) -> ExitCode {
             }
         }
     }
-    let format = match config.log.format {
-        LogFormat::Json => telemetry::LogFormat::Json,
-        LogFormat::Text => telemetry::LogFormat::Text,
-    };
-    telemetry::logs(format, &config.log.level);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -59,7 +49,10 @@ pub fn run(cli: Cli) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let done = runtime.block_on(execute(cli.command, config));
+    let done = runtime.block_on(async {
+        let _telemetry = telemetry::start(&config.log, config.otlp.as_deref())?;
+        execute(cli.command, config).await
+    });
     // Blocking work that nobody waits for must not keep the process.
     runtime.shutdown_background();
     done.unwrap_or_else(|error| {

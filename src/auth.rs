@@ -1,11 +1,14 @@
 //! Who acts: capabilities that only a verified credential or a stored job can produce. No I/O.
 
 pub mod facts;
+mod idempotency;
 pub mod password;
 pub mod seal;
 pub mod token;
 
 use std::sync::Arc;
+
+pub use idempotency::IdempotencyKey;
 
 use crate::{
     domain::access::{Permission, PlatformRole, Role},
@@ -54,27 +57,28 @@ pub struct TenantScope {
     actor: Actor,
     audit: Option<Arc<str>>,
     request: Option<Arc<str>>,
+    idempotency: Option<Arc<IdempotencyKey>>,
 }
 
 impl TenantScope {
     /// The scope of a credential that was verified for `tenant`. Called by `access` alone.
     pub fn of_credential(tenant: TenantId, actor: Actor) -> Self {
-        Self { tenant, actor, audit: None, request: None }
+        Self { tenant, actor, audit: None, request: None, idempotency: None }
     }
 
     /// The scope of a stored job.
     pub fn of_job(tenant: TenantId, job: JobId) -> Self {
-        Self { tenant, actor: Actor::Job(job), audit: None, request: None }
+        Self::of_credential(tenant, Actor::Job(job))
     }
 
     /// The scope of a stored channel whose signature check passed: its customers act.
     pub fn of_channel(tenant: TenantId) -> Self {
-        Self { tenant, actor: Actor::Customer, audit: None, request: None }
+        Self::of_credential(tenant, Actor::Customer)
     }
 
     /// The scope of platform work on `tenant`: sign-up, seeds, staff.
     pub fn of_platform(tenant: TenantId) -> Self {
-        Self { tenant, actor: Actor::Platform, audit: None, request: None }
+        Self::of_credential(tenant, Actor::Platform)
     }
 
     /// The same rights in another name.
@@ -95,6 +99,12 @@ impl TenantScope {
         Self { request, ..self }
     }
 
+    /// Has the command happen once under `key`.
+    #[must_use]
+    pub fn once(self, key: Option<Arc<IdempotencyKey>>) -> Self {
+        Self { idempotency: key, ..self }
+    }
+
     pub fn tenant(&self) -> TenantId {
         self.tenant
     }
@@ -106,6 +116,9 @@ impl TenantScope {
     }
     pub fn request(&self) -> Option<&Arc<str>> {
         self.request.as_ref()
+    }
+    pub fn idempotency(&self) -> Option<&IdempotencyKey> {
+        self.idempotency.as_deref()
     }
 }
 
@@ -120,6 +133,8 @@ pub struct Caller {
     pub request: Option<Arc<str>>,
     /// The client's address as the edge saw it.
     pub address: Option<std::net::IpAddr>,
+    /// The key under which the client may send the same command again.
+    pub idempotency: Option<Arc<IdempotencyKey>>,
 }
 
 /// What the credential proved.
@@ -157,7 +172,8 @@ impl Caller {
             }
             None => return Err(Error::Unauthenticated),
         };
-        Ok(scope.audited(self.audit.clone()).in_request(self.request.clone()))
+        let scope = scope.audited(self.audit.clone()).in_request(self.request.clone());
+        Ok(scope.once(self.idempotency.clone()))
     }
 
     /// The signed-in person.

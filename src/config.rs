@@ -69,6 +69,8 @@ pub struct Config {
     /// The platform's owner, made or kept at start.
     pub owner: Option<Owner>,
     pub log: Log,
+    /// Where spans go: OTLP over gRPC, such as `http://127.0.0.1:4317`; unset: nowhere.
+    pub otlp: Option<String>,
     keys: keys::Given,
     settings: Vec<Setting>,
 }

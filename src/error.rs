@@ -29,6 +29,9 @@ pub enum Error {
     /// ABORTED: someone else changed it first; `state` tells what it is now (a JSON document).
     #[error("changed by someone else meanwhile; read it again and retry")]
     Changed { reason: &'static str, state: Option<Arc<prost_types::Any>> },
+    /// ABORTED with `RetryInfo`: the same command is at work already.
+    #[error("the same request is at work already; ask again for its answer")]
+    InProgress,
     /// ALREADY_EXISTS.
     #[error("{what} already exists")]
     Exists { what: &'static str },
@@ -109,6 +112,7 @@ impl Error {
             Self::Changed { reason, .. }
             | Self::Credentials { reason, .. }
             | Self::Forbidden { reason, .. } => reason,
+            Self::InProgress => "REQUEST_IN_PROGRESS",
             Self::Exists { .. } => "ALREADY_EXISTS",
             Self::Dangling => "DANGLING_REFERENCE",
             Self::Unauthenticated => "UNAUTHENTICATED",
@@ -125,7 +129,7 @@ impl Error {
             Self::Invalid(_) => Code::InvalidArgument,
             Self::NotFound { .. } => Code::NotFound,
             Self::Rejected(_) | Self::Dangling => Code::FailedPrecondition,
-            Self::Changed { .. } => Code::Aborted,
+            Self::Changed { .. } | Self::InProgress => Code::Aborted,
             Self::Exists { .. } => Code::AlreadyExists,
             Self::Unauthenticated | Self::Credentials { .. } => Code::Unauthenticated,
             Self::Forbidden { .. } => Code::PermissionDenied,
@@ -160,7 +164,7 @@ impl Error {
             Self::Limited { retry } | Self::Credentials { retry: Some(retry), .. } => {
                 details.set_retry_info(Some(*retry));
             }
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::InProgress => {
                 details.set_retry_info(Some(Duration::from_secs(1)));
             }
             _ => {}

@@ -38,7 +38,7 @@ pub fn routes(parts: &Parts) -> Routes {
     admin::add(routes, parts)
 }
 
-/// The scope of a command: one that only checks (`validate_only`) is not recorded in the audit log.
+/// The scope of a command: one that only checks (`validate_only`) is recorded nowhere.
 fn recorded_unless(validate_only: bool, scope: TenantScope) -> TenantScope {
-    if validate_only { scope.audited(None) } else { scope }
+    if validate_only { scope.audited(None).once(None) } else { scope }
 }

@@ -7,6 +7,7 @@
 pub mod admin;
 mod audit;
 pub mod billing;
+mod command;
 mod connect;
 pub mod conversation;
 mod entity;

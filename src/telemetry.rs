@@ -1,28 +1,63 @@
-//! Logs and metrics: one initialisation. A line is readable alone and a query by its fields; failures
-//! are logged once, where they are handled; no secrets and no message text.
+//! Logs, traces and metrics: one initialisation, one flush. A line is readable alone and a query by its
+//! fields; failures are logged once, where they are handled; no secrets and no message text.
+
+use std::io::IsTerminal;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
-/// How logs look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
+use crate::config::{Log, LogFormat};
+
+/// What was started. Dropping it sends the spans that are still waiting.
+pub struct Telemetry {
+    traces: Option<SdkTracerProvider>,
 }
 
-/// Starts logging to standard error. A second call changes nothing: two servers may share a test process.
-pub fn logs(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines.with_target(false).try_init(),
+/// Starts logging to standard error, and sends spans to `otlp` (OTLP over gRPC) when it is given. A second
+/// call changes nothing: two servers may share a test process. Within a Tokio runtime only.
+///
+/// # Errors
+/// The endpoint is none.
+pub fn start(log: &Log, otlp: Option<&str>) -> anyhow::Result<Telemetry> {
+    // The migrations that are applied at a first start are no news.
+    let quieter = |level: &str| EnvFilter::try_new(format!("sea_orm_migration=warn,{level}"));
+    let filter = quieter(&log.level).or_else(|_| quieter("info")).unwrap_or_default();
+    let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.with_target(false).boxed(),
     };
+    let traces = otlp.map(provider).transpose()?;
+    let spans = traces.as_ref().map(|traces| {
+        // The exporter's own calls would make spans that are exported in turn.
+        let ours = Targets::new().with_target("switchboard", LevelFilter::INFO);
+        tracing_opentelemetry::layer().with_tracer(traces.tracer("switchboard")).with_filter(ours)
+    });
+    let started = tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init();
     if started.is_err() {
         tracing::debug!("logs were started already");
+    }
+    Ok(Telemetry { traces })
+}
+
+fn provider(endpoint: &str) -> anyhow::Result<SdkTracerProvider> {
+    let exporter =
+        opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let resource = Resource::builder().with_service_name("switchboard").build();
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.traces.as_ref().map(SdkTracerProvider::shutdown) {
+            tracing::warn!(%error, "the last spans were not sent");
+        }
     }
 }
 

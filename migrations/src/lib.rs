@@ -12,6 +12,7 @@ mod m0005_conversation;
 mod m0006_suggestion;
 mod m0007_knowledge;
 mod m0008_job;
+mod m0009_idempotency;
 
 pub struct Migrator;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_suggestion::Migration),
             Box::new(m0007_knowledge::Migration),
             Box::new(m0008_job::Migration),
+            Box::new(m0009_idempotency::Migration),
         ]
     }
 }

@@ -78,6 +78,11 @@ fn path(method: &MethodDescriptor) -> String {
 }
 
 impl MethodPolicy {
+    /// The path of the method's calls: `/switchboard.tenant.v1.AuthService/SignIn`.
+    pub fn path(&self) -> String {
+        path(&self.method)
+    }
+
     fn read(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Self, String> {
         let declared = pool.get_extension_by_name(OPTION).and_then(|option| {
             let options = method.options();
@@ -122,10 +127,6 @@ impl MethodPolicy {
             rate,
             audit: Some(declared.audit).filter(|action| !action.is_empty()).map(Into::into),
         })
-    }
-
-    pub fn path(&self) -> String {
-        path(&self.method)
     }
 
     /// Whether a call may change who may do what, so that what is remembered of credentials must go.

@@ -92,9 +92,9 @@ impl App {
             keys: Keyring::new(&keys.master),
             http,
         };
-        let access =
-            access::Access::new(&pool, parts.store.clone(), &config, commands(redis.as_ref()).await?)
-                .map_err(|problems| anyhow!("{}", problems.join("\n")))?;
+        let redis_commands = commands(redis.as_ref()).await?;
+        let access = access::Access::new(&pool, parts.store.clone(), &config, redis_commands, keys.pepper)
+            .map_err(|problems| anyhow!("{}", problems.join("\n")))?;
         Ok(Self { parts, ai: ai(&config), config: Arc::new(config), pool, access, redis })
     }
 

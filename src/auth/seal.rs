@@ -179,18 +179,18 @@ fn wrapping(master: &str, tenant: TenantId) -> String {
     format!("kek:{master}|tenant:{}", tenant.0)
 }
 
-fn cipher(key: &[u8; 32]) -> Aes256Gcm {
+pub(super) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
     Aes256Gcm::new(key.into())
 }
 
-fn encrypt(cipher: &Aes256Gcm, nonce: [u8; NONCE], aad: &str, plain: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn encrypt(cipher: &Aes256Gcm, nonce: [u8; NONCE], aad: &str, plain: &[u8]) -> Result<Vec<u8>> {
     let payload = Payload { msg: plain, aad: aad.as_bytes() };
     let sealed = cipher.encrypt(&Nonce::<Aes256Gcm>::from(nonce), payload);
     let sealed = sealed.map_err(|_| broken("too long to seal".to_owned()))?;
     Ok([nonce.as_slice(), &sealed].concat())
 }
 
-fn decrypt(cipher: &Aes256Gcm, aad: &str, sealed: &[u8]) -> Result<SecretSlice<u8>> {
+pub(super) fn decrypt(cipher: &Aes256Gcm, aad: &str, sealed: &[u8]) -> Result<SecretSlice<u8>> {
     let wrong =
         || broken("a sealed value does not open: it was changed, or moved, or the key is another".to_owned());
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or_else(wrong)?;

@@ -75,6 +75,7 @@ impl Config {
                 level: from.value("log_level", "info", parse::text),
                 format: from.value("log_format", "text", parse::log_format),
             },
+            otlp: from.optional("otlp_endpoint", parse::url),
             keys: Given {
                 master: from.secret("master_key", parse::master_keys),
                 pepper: from.secret("pepper", parse::pepper),

@@ -51,6 +51,11 @@ impl Sweeper {
             {
                 tracing::warn!(%error, "cannot archive jobs");
             }
+            if count.is_multiple_of(60)
+                && let Err(error) = self.store.system().drop_answers(PAGE.into()).await
+            {
+                tracing::warn!(%error, "cannot drop old answers");
+            }
             count += 1;
         }
         self.lead.step_down().await;

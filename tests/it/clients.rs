@@ -136,19 +136,19 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-fn tool(name: &str) -> std::path::PathBuf {
+pub fn tool(name: &str) -> std::path::PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);
     assert!(path.exists(), "{} is missing: run scripts/setup", path.display());
     path
 }
 
 /// The environment's own Node.js where the system's was too old, otherwise the system's.
-fn node() -> std::path::PathBuf {
+pub fn node() -> std::path::PathBuf {
     let own = tool(".venv/bin/python").with_file_name("node");
     if own.exists() { own } else { "node".into() }
 }
 
-fn succeed(command: &mut Command) -> String {
+pub fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{command:?} ended with {}:\n{said}\n{complained}", output.status);

@@ -52,13 +52,16 @@ impl SubscriptionService for Subscriptions {
         let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let trial = db.subscriptions().start_trial().await?;
-                tell(db, &trial.id, "subscription.trial_started");
-                let now = db.env().now();
-                let grants = db.grants().current(now).await?;
-                Ok(wire::billing::subscription(Some(&trial), &grants, now))
-            })
+            .command(
+                async |db| {
+                    let trial = db.subscriptions().start_trial().await?;
+                    tell(db, &trial.id, "subscription.trial_started");
+                    let now = db.env().now();
+                    let grants = db.grants().current(now).await?;
+                    Ok(wire::billing::subscription(Some(&trial), &grants, now))
+                },
+                Ok,
+            )
             .await?;
         Ok(Response::new(answer))
     }
@@ -72,21 +75,24 @@ impl SubscriptionService for Subscriptions {
         let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let now = db.env().now();
-                let seen = db.subscriptions().lock().await?;
-                let standing = seen.as_ref().map(billing::Subscription::standing);
-                let asked = seen.as_ref().is_some_and(|row| row.cancel_at_period_end);
-                let how = subscription::cancel(standing.as_ref(), asked, now)?;
-                let seen = seen.ok_or_else(|| Error::not_found("subscription", db.tenant()))?;
-                wire::billing::check_subscription(expected, &seen, now)?;
-                let ended = db.subscriptions().cancel(seen, how).await?;
-                if how != Cancellation::Already {
-                    tell(db, &ended.id, "subscription.cancelled");
-                }
-                let grants = db.grants().current(now).await?;
-                Ok(wire::billing::subscription(Some(&ended), &grants, now))
-            })
+            .command(
+                async |db| {
+                    let now = db.env().now();
+                    let seen = db.subscriptions().lock().await?;
+                    let standing = seen.as_ref().map(billing::Subscription::standing);
+                    let asked = seen.as_ref().is_some_and(|row| row.cancel_at_period_end);
+                    let how = subscription::cancel(standing.as_ref(), asked, now)?;
+                    let seen = seen.ok_or_else(|| Error::not_found("subscription", db.tenant()))?;
+                    wire::billing::check_subscription(expected, &seen, now)?;
+                    let ended = db.subscriptions().cancel(seen, how).await?;
+                    if how != Cancellation::Already {
+                        tell(db, &ended.id, "subscription.cancelled");
+                    }
+                    let grants = db.grants().current(now).await?;
+                    Ok(wire::billing::subscription(Some(&ended), &grants, now))
+                },
+                Ok,
+            )
             .await?;
         Ok(Response::new(answer))
     }

@@ -50,20 +50,23 @@ impl CatalogService for Products {
         let request = request.into_inner();
         let id = wire::optional_id("id", &request.id)?.unwrap_or_else(|| self.store.env().id());
 
-        let row = self
+        let answer = self
             .store
             .of(recorded_unless(request.validate_only, scope))
-            .transaction(async |db| {
-                let currency = db.tenants().get().await?.currency;
-                let text = knowledge::new_product(request.clone(), &currency)?;
-                if request.validate_only {
-                    return Ok(db.products().preview(id, text));
-                }
-                tell(db, id, "product.create");
-                db.products().insert(id, text).await
-            })
+            .command(
+                async |db| {
+                    let currency = db.tenants().get().await?.currency;
+                    let text = knowledge::new_product(request.clone(), &currency)?;
+                    if request.validate_only {
+                        return Ok(db.products().preview(id, text));
+                    }
+                    tell(db, id, "product.create");
+                    db.products().insert(id, text).await
+                },
+                |row| Ok(Product::from(&row)),
+            )
             .await?;
-        Ok(Response::new(Product::from(&row)))
+        Ok(Response::new(answer))
     }
 
     async fn get_product(&self, request: Request<GetProductRequest>) -> Result<Response<Product>, Status> {
@@ -96,26 +99,29 @@ impl CatalogService for Products {
         let request = request.into_inner();
         let id: ProductId = wire::id("product_id", &request.product_id)?;
 
-        let row = self
+        let answer = self
             .store
             .of(recorded_unless(request.validate_only, scope))
-            .transaction(async |db| {
-                let seen = db.products().get(id).await?;
-                demand_version(request.expected_version, &seen)?;
-                let currency = db.tenants().get().await?.currency;
-                let text = knowledge::changed_product(request.clone(), seen.text(), &currency)?;
-                if request.validate_only {
-                    let Row { version, create_time, .. } = seen;
-                    return Ok(Row { version, create_time, ..db.products().preview(id, text) });
-                }
-                if text == seen.text() {
-                    return Ok(seen);
-                }
-                tell(db, id, "product.update");
-                db.products().change(&seen, text).await
-            })
+            .command(
+                async |db| {
+                    let seen = db.products().get(id).await?;
+                    demand_version(request.expected_version, &seen)?;
+                    let currency = db.tenants().get().await?.currency;
+                    let text = knowledge::changed_product(request.clone(), seen.text(), &currency)?;
+                    if request.validate_only {
+                        let Row { version, create_time, .. } = seen;
+                        return Ok(Row { version, create_time, ..db.products().preview(id, text) });
+                    }
+                    if text == seen.text() {
+                        return Ok(seen);
+                    }
+                    tell(db, id, "product.update");
+                    db.products().change(&seen, text).await
+                },
+                |row| Ok(Product::from(&row)),
+            )
             .await?;
-        Ok(Response::new(Product::from(&row)))
+        Ok(Response::new(answer))
     }
 
     async fn delete_product(
@@ -126,15 +132,19 @@ impl CatalogService for Products {
         let request = request.into_inner();
         let id: ProductId = wire::id("product_id", &request.product_id)?;
 
-        self.store
+        let answer = self
+            .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.products().get(id).await?;
-                demand_version(request.expected_version, &seen)?;
-                tell(db, id, "product.delete");
-                db.products().delete(&seen).await
-            })
+            .command(
+                async |db| {
+                    let seen = db.products().get(id).await?;
+                    demand_version(request.expected_version, &seen)?;
+                    tell(db, id, "product.delete");
+                    db.products().delete(&seen).await
+                },
+                |()| Ok(DeleteProductResponse {}),
+            )
             .await?;
-        Ok(Response::new(DeleteProductResponse {}))
+        Ok(Response::new(answer))
     }
 }

@@ -71,21 +71,26 @@ impl EscalationService for Escalations {
         let to = escalation_state(request.state)?
             .ok_or_else(|| Error::invalid("state", "say what became of it: handled or dismissed"))?;
 
-        let row = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.escalations().get(id).await?;
-                let Some(to) = resolve_escalation(seen.state, to)? else { return Ok(seen) };
-                let name = "switchboard.conversation.v1.Escalation";
-                changed::unless(request.expected_version, seen.version, name, || Escalation::from(&seen))?;
-                db.emit(Event::TenantUpdated {
-                    subject: id.to_string(),
-                    action: "escalation.resolve".to_owned(),
-                });
-                db.escalations().resolve(&seen, to).await
-            })
+            .command(
+                async |db| {
+                    let seen = db.escalations().get(id).await?;
+                    let Some(to) = resolve_escalation(seen.state, to)? else { return Ok(seen) };
+                    let name = "switchboard.conversation.v1.Escalation";
+                    changed::unless(request.expected_version, seen.version, name, || {
+                        Escalation::from(&seen)
+                    })?;
+                    db.emit(Event::TenantUpdated {
+                        subject: id.to_string(),
+                        action: "escalation.resolve".to_owned(),
+                    });
+                    db.escalations().resolve(&seen, to).await
+                },
+                |row| Ok(Escalation::from(&row)),
+            )
             .await?;
-        Ok(Response::new(Escalation::from(&row)))
+        Ok(Response::new(answer))
     }
 }

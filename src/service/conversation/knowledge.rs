@@ -52,18 +52,21 @@ impl KnowledgeService for Documents {
         let validate_only = request.validate_only;
         let text = knowledge::new_document(request)?;
 
-        let row = self
+        let answer = self
             .store
             .of(recorded_unless(validate_only, scope))
-            .transaction(async |db| {
-                if validate_only {
-                    return Ok(db.documents().preview(id, text.clone()));
-                }
-                tell(db, id, "document.create");
-                db.documents().insert(id, text.clone()).await
-            })
+            .command(
+                async |db| {
+                    if validate_only {
+                        return Ok(db.documents().preview(id, text.clone()));
+                    }
+                    tell(db, id, "document.create");
+                    db.documents().insert(id, text.clone()).await
+                },
+                |row| Ok(Document::from(&row)),
+            )
             .await?;
-        Ok(Response::new(Document::from(&row)))
+        Ok(Response::new(answer))
     }
 
     async fn get_document(&self, request: Request<GetDocumentRequest>) -> Result<Response<Document>, Status> {
@@ -97,25 +100,28 @@ impl KnowledgeService for Documents {
         let request = request.into_inner();
         let id: DocumentId = wire::id("document_id", &request.document_id)?;
 
-        let row = self
+        let answer = self
             .store
             .of(recorded_unless(request.validate_only, scope))
-            .transaction(async |db| {
-                let seen = db.documents().get(id).await?;
-                demand_version(request.expected_version, &seen)?;
-                let text = knowledge::changed_document(request.clone(), seen.text())?;
-                if request.validate_only {
-                    let Row { version, create_time, .. } = seen;
-                    return Ok(Row { version, create_time, ..db.documents().preview(id, text) });
-                }
-                if text == seen.text() {
-                    return Ok(seen);
-                }
-                tell(db, id, "document.update");
-                db.documents().change(&seen, text).await
-            })
+            .command(
+                async |db| {
+                    let seen = db.documents().get(id).await?;
+                    demand_version(request.expected_version, &seen)?;
+                    let text = knowledge::changed_document(request.clone(), seen.text())?;
+                    if request.validate_only {
+                        let Row { version, create_time, .. } = seen;
+                        return Ok(Row { version, create_time, ..db.documents().preview(id, text) });
+                    }
+                    if text == seen.text() {
+                        return Ok(seen);
+                    }
+                    tell(db, id, "document.update");
+                    db.documents().change(&seen, text).await
+                },
+                |row| Ok(Document::from(&row)),
+            )
             .await?;
-        Ok(Response::new(Document::from(&row)))
+        Ok(Response::new(answer))
     }
 
     async fn delete_document(
@@ -126,15 +132,19 @@ impl KnowledgeService for Documents {
         let request = request.into_inner();
         let id: DocumentId = wire::id("document_id", &request.document_id)?;
 
-        self.store
+        let answer = self
+            .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.documents().get(id).await?;
-                demand_version(request.expected_version, &seen)?;
-                tell(db, id, "document.delete");
-                db.documents().delete(&seen).await
-            })
+            .command(
+                async |db| {
+                    let seen = db.documents().get(id).await?;
+                    demand_version(request.expected_version, &seen)?;
+                    tell(db, id, "document.delete");
+                    db.documents().delete(&seen).await
+                },
+                |()| Ok(DeleteDocumentResponse {}),
+            )
             .await?;
-        Ok(Response::new(DeleteDocumentResponse {}))
+        Ok(Response::new(answer))
     }
 }

@@ -38,30 +38,34 @@ impl Suggestions {
     }
 
     /// Sends a draft as it is or with another text. Doing the same again answers the same and sends nothing.
-    async fn send(
+    async fn send<M: prost::Message + Default>(
         &self,
         scope: TenantScope,
         id: SuggestionId,
         demanded: &Precondition,
         how: &Settlement,
         validate_only: bool,
-    ) -> Result<Suggestion> {
+        answer: impl Fn(Suggestion) -> Result<M>,
+    ) -> Result<M> {
         let db = self.store.of(recorded_unless(validate_only, scope));
-        db.transaction(async |db| {
-            let conversation = db.suggestions().get(id).await?.conversation_id;
-            let conversation = db.conversations().locked(conversation).await?;
-            let seen = db.suggestions().get(id).await?;
-            if repeats(&seen, how) {
-                return Ok(seen);
-            }
-            supersede::check_current(seen.state, seen.message_id, conversation.last_inbound_id)?;
-            require(db, demanded, &conversation).await?;
-            if validate_only {
-                reply::check_sendable(db, &conversation).await?;
-                return Ok(seen);
-            }
-            reply::send(db, &conversation, &seen, how).await
-        })
+        db.command(
+            async |db| {
+                let conversation = db.suggestions().get(id).await?.conversation_id;
+                let conversation = db.conversations().locked(conversation).await?;
+                let seen = db.suggestions().get(id).await?;
+                if repeats(&seen, how) {
+                    return Ok(seen);
+                }
+                supersede::check_current(seen.state, seen.message_id, conversation.last_inbound_id)?;
+                require(db, demanded, &conversation).await?;
+                if validate_only {
+                    reply::check_sendable(db, &conversation).await?;
+                    return Ok(seen);
+                }
+                reply::send(db, &conversation, &seen, how).await
+            },
+            answer,
+        )
         .await
     }
 }
@@ -113,21 +117,26 @@ impl SuggestionService for Suggestions {
         let scope = Caller::of(&request)?.scope()?;
         let id = wire::id("conversation_id", &request.get_ref().conversation_id)?;
 
-        let (job, message) = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let conversation = db.conversations().locked(id).await?;
-                let customer = db.customers().get(conversation.customer_id).await?;
-                let message = conversation.last_inbound_id.ok_or(NOTHING_TO_ANSWER)?;
-                supersede::check_draftable(conversation.state, customer.blocked)?;
-                let attempt = db.suggestions().attempts(id, message).await? + 1;
-                let job = RedraftReply { conversation: id, message, attempt }.now(db).await?;
-                Ok((job, message))
-            })
+            .command(
+                async |db| {
+                    let conversation = db.conversations().locked(id).await?;
+                    let customer = db.customers().get(conversation.customer_id).await?;
+                    let message = conversation.last_inbound_id.ok_or(NOTHING_TO_ANSWER)?;
+                    supersede::check_draftable(conversation.state, customer.blocked)?;
+                    let attempt = db.suggestions().attempts(id, message).await? + 1;
+                    let job = RedraftReply { conversation: id, message, attempt }.now(db).await?;
+                    Ok((job, message))
+                },
+                |(job, message)| {
+                    let job_id = job.map(|job| job.to_string()).unwrap_or_default();
+                    Ok(GenerateSuggestionResponse { job_id, message_id: message.to_string() })
+                },
+            )
             .await?;
-        let job_id = job.map(|job| job.to_string()).unwrap_or_default();
-        Ok(Response::new(GenerateSuggestionResponse { job_id, message_id: message.to_string() }))
+        Ok(Response::new(answer))
     }
 
     async fn approve(&self, request: Request<ApproveRequest>) -> Result<Response<ApproveResponse>, Status> {
@@ -138,9 +147,11 @@ impl SuggestionService for Suggestions {
         let demanded = thread::precondition(request.precondition, || caller.user())?;
         let how = Settlement::of(SuggestionState::Approved, scope.actor());
 
-        let row = self.send(scope, id, &demanded, &how, request.validate_only).await?;
-        let suggestion = Some(v1::Suggestion::try_from(&row)?);
-        Ok(Response::new(ApproveResponse { suggestion, message_id: message_id(&row) }))
+        let answer = |row: Suggestion| {
+            let suggestion = Some(v1::Suggestion::try_from(&row)?);
+            Ok(ApproveResponse { suggestion, message_id: message_id(&row) })
+        };
+        Ok(Response::new(self.send(scope, id, &demanded, &how, request.validate_only, answer).await?))
     }
 
     async fn edit(&self, request: Request<EditRequest>) -> Result<Response<EditResponse>, Status> {
@@ -152,9 +163,11 @@ impl SuggestionService for Suggestions {
         let edited_text = Some(text("text", &request.text, 1, 4_000)?);
         let how = Settlement { edited_text, ..Settlement::of(SuggestionState::Edited, scope.actor()) };
 
-        let row = self.send(scope, id, &demanded, &how, request.validate_only).await?;
-        let suggestion = Some(v1::Suggestion::try_from(&row)?);
-        Ok(Response::new(EditResponse { suggestion, message_id: message_id(&row) }))
+        let answer = |row: Suggestion| {
+            let suggestion = Some(v1::Suggestion::try_from(&row)?);
+            Ok(EditResponse { suggestion, message_id: message_id(&row) })
+        };
+        Ok(Response::new(self.send(scope, id, &demanded, &how, request.validate_only, answer).await?))
     }
 
     async fn reject(&self, request: Request<RejectRequest>) -> Result<Response<v1::Suggestion>, Status> {
@@ -164,20 +177,23 @@ impl SuggestionService for Suggestions {
         let reason = Some(text("reason", &request.reason, 0, 500)?).filter(|reason| !reason.is_empty());
         let how = Settlement { reason, ..Settlement::of(SuggestionState::Rejected, scope.actor()) };
 
-        let row = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.suggestions().get(id).await?;
-                if seen.state == how.state {
-                    return Ok(seen);
-                }
-                demand_version(request.expected_version, &seen)?;
-                crate::domain::suggestion::decide(seen.state)?;
-                reply::settle(db, &seen, &how).await
-            })
+            .command(
+                async |db| {
+                    let seen = db.suggestions().get(id).await?;
+                    if seen.state == how.state {
+                        return Ok(seen);
+                    }
+                    demand_version(request.expected_version, &seen)?;
+                    crate::domain::suggestion::decide(seen.state)?;
+                    reply::settle(db, &seen, &how).await
+                },
+                |row| v1::Suggestion::try_from(&row),
+            )
             .await?;
-        Ok(Response::new(v1::Suggestion::try_from(&row)?))
+        Ok(Response::new(answer))
     }
 
     async fn escalate(
@@ -191,28 +207,32 @@ impl SuggestionService for Suggestions {
         let summary = text("summary", &request.summary, 0, 2_000)?;
         let actor = scope.actor();
 
-        let row = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.suggestions().get(id).await?;
-                if seen.state == SuggestionState::Escalated {
-                    return Ok(seen);
-                }
-                demand_version(request.expected_version, &seen)?;
-                crate::domain::suggestion::decide(seen.state)?;
-                let escalation = reply::escalate(db, &seen, reason.as_deref(), &summary).await?;
-                let how = Settlement {
-                    reason: reason.clone(),
-                    escalation: Some(escalation),
-                    ..Settlement::of(SuggestionState::Escalated, actor)
-                };
-                reply::settle(db, &seen, &how).await
-            })
+            .command(
+                async |db| {
+                    let seen = db.suggestions().get(id).await?;
+                    if seen.state == SuggestionState::Escalated {
+                        return Ok(seen);
+                    }
+                    demand_version(request.expected_version, &seen)?;
+                    crate::domain::suggestion::decide(seen.state)?;
+                    let escalation = reply::escalate(db, &seen, reason.as_deref(), &summary).await?;
+                    let how = Settlement {
+                        reason: reason.clone(),
+                        escalation: Some(escalation),
+                        ..Settlement::of(SuggestionState::Escalated, actor)
+                    };
+                    reply::settle(db, &seen, &how).await
+                },
+                |row| {
+                    let escalation_id = row.escalation_id.map(|id| id.to_string()).unwrap_or_default();
+                    Ok(EscalateResponse { suggestion: Some(v1::Suggestion::try_from(&row)?), escalation_id })
+                },
+            )
             .await?;
-        let escalation_id = row.escalation_id.map(|id| id.to_string()).unwrap_or_default();
-        let suggestion = Some(v1::Suggestion::try_from(&row)?);
-        Ok(Response::new(EscalateResponse { suggestion, escalation_id }))
+        Ok(Response::new(answer))
     }
 
     async fn explain_suggestion(

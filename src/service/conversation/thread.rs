@@ -52,20 +52,23 @@ impl Conversations {
         let scope = caller.scope()?;
         let id: ConversationId = wire::id("conversation_id", id)?;
 
-        let moved = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.conversations().locked(id).await?;
-                require(db, &demanded, &seen).await?;
-                let (state, assignee) = rule(&seen)?;
-                let moved = db.conversations().move_to(&seen, state, assignee).await?;
-                db.emit(updated(&moved));
-                Ok(moved)
-            })
+            .command(
+                async |db| {
+                    let seen = db.conversations().locked(id).await?;
+                    require(db, &demanded, &seen).await?;
+                    let (state, assignee) = rule(&seen)?;
+                    let moved = db.conversations().move_to(&seen, state, assignee).await?;
+                    db.emit(updated(&moved));
+                    Ok(moved)
+                },
+                |moved| Ok((&moved).into()),
+            )
             .await?;
 
-        Ok(Response::new((&moved).into()))
+        Ok(Response::new(answer))
     }
 }
 
@@ -184,22 +187,25 @@ impl ConversationService for Conversations {
         let id = wire::id("conversation_id", &conversation_id)?;
         let read: Option<MessageId> = wire::optional_id("last_message_id", &last_message_id)?;
 
-        let row = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.conversations().locked(id).await?;
-                let newer = read.is_some() && read != seen.last_message_id;
-                if seen.unread_count == 0 || newer {
-                    return Ok(seen);
-                }
-                let row = db.conversations().mark_read(&seen).await?;
-                db.emit(updated(&row));
-                Ok(row)
-            })
+            .command(
+                async |db| {
+                    let seen = db.conversations().locked(id).await?;
+                    let newer = read.is_some() && read != seen.last_message_id;
+                    if seen.unread_count == 0 || newer {
+                        return Ok(seen);
+                    }
+                    let row = db.conversations().mark_read(&seen).await?;
+                    db.emit(updated(&row));
+                    Ok(row)
+                },
+                |row| Ok((&row).into()),
+            )
             .await?;
 
-        Ok(Response::new((&row).into()))
+        Ok(Response::new(answer))
     }
 
     async fn get_sendability(

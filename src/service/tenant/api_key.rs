@@ -70,18 +70,23 @@ impl ApiKeyService for ApiKeys {
             let api_key = Some((&self.would_create(&scope, new)).into());
             return Ok(Response::new(CreateApiKeyResponse { api_key, secret: String::new() }));
         }
-        let key = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let key = db.api_keys().add(new.clone()).await?;
-                let subject = key.id.to_string();
-                db.emit(Event::TenantUpdated { subject, action: "api_key.created".to_owned() });
-                Ok(key)
-            })
+            .command(
+                async |db| {
+                    let key = db.api_keys().add(new.clone()).await?;
+                    let subject = key.id.to_string();
+                    db.emit(Event::TenantUpdated { subject, action: "api_key.created".to_owned() });
+                    Ok(key)
+                },
+                |key| {
+                    let secret = token.text().to_owned();
+                    Ok(CreateApiKeyResponse { api_key: Some((&key).into()), secret })
+                },
+            )
             .await?;
-        let secret = token.text().to_owned();
-        Ok(Response::new(CreateApiKeyResponse { api_key: Some((&key).into()), secret }))
+        Ok(Response::new(answer))
     }
 
     async fn list_api_keys(
@@ -105,21 +110,24 @@ impl ApiKeyService for ApiKeys {
         let scope = Caller::of(&request)?.scope()?;
         let id: ApiKeyId = wire::id("api_key_id", &request.into_inner().api_key_id)?;
 
-        let key = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.api_keys().lock(id).await?;
-                if seen.revoked_at.is_some() {
-                    return Ok(seen);
-                }
-                let key = db.api_keys().revoke(seen).await?;
-                let subject = key.id.to_string();
-                db.emit(Event::TenantUpdated { subject, action: "api_key.revoked".to_owned() });
-                Ok(key)
-            })
+            .command(
+                async |db| {
+                    let seen = db.api_keys().lock(id).await?;
+                    if seen.revoked_at.is_some() {
+                        return Ok(seen);
+                    }
+                    let key = db.api_keys().revoke(seen).await?;
+                    let subject = key.id.to_string();
+                    db.emit(Event::TenantUpdated { subject, action: "api_key.revoked".to_owned() });
+                    Ok(key)
+                },
+                |key| Ok((&key).into()),
+            )
             .await?;
-        Ok(Response::new((&key).into()))
+        Ok(Response::new(answer))
     }
 }
 

@@ -77,20 +77,27 @@ impl MemberService for Members {
             return Ok(Response::new(self.would_invite(&db, email, role, inviter).await?));
         }
         let token = Token::make(Kind::Invite, self.store.env());
-        let invite = db
-            .transaction(async |db| {
-                if db.members().has_email(&email_key(&email)).await? {
-                    return Err(MEMBER);
-                }
-                let new = NewInvite { email: email.clone(), role, token_hash: token.hash(), inviter };
-                let invite = db.invites().add(new).await?;
-                let subject = invite.id.to_string();
-                db.emit(Event::TenantUpdated { subject, action: "member.invited".to_owned() });
-                Ok(invite)
-            })
+        let answer = db
+            .command(
+                async |db| {
+                    if db.members().has_email(&email_key(&email)).await? {
+                        return Err(MEMBER);
+                    }
+                    let new = NewInvite { email: email.clone(), role, token_hash: token.hash(), inviter };
+                    let invite = db.invites().add(new).await?;
+                    let subject = invite.id.to_string();
+                    db.emit(Event::TenantUpdated { subject, action: "member.invited".to_owned() });
+                    Ok(invite)
+                },
+                |invite| {
+                    Ok(InviteMemberResponse {
+                        invite: Some((&invite).into()),
+                        token: token.text().to_owned(),
+                    })
+                },
+            )
             .await?;
-        let token = token.text().to_owned();
-        Ok(Response::new(InviteMemberResponse { invite: Some((&invite).into()), token }))
+        Ok(Response::new(answer))
     }
 
     async fn list_invites(
@@ -115,18 +122,22 @@ impl MemberService for Members {
         let scope = Caller::of(&request)?.scope()?;
         let invite: InviteId = wire::id("invite_id", &request.into_inner().invite_id)?;
 
-        self.store
+        let answer = self
+            .store
             .of(scope)
-            .transaction(async |db| {
-                if !db.invites().close(invite, InviteState::Revoked).await? {
-                    return Err(Error::not_found("invite", invite));
-                }
-                let subject = invite.to_string();
-                db.emit(Event::TenantUpdated { subject, action: "member.invite_revoked".to_owned() });
-                Ok(())
-            })
+            .command(
+                async |db| {
+                    if !db.invites().close(invite, InviteState::Revoked).await? {
+                        return Err(Error::not_found("invite", invite));
+                    }
+                    let subject = invite.to_string();
+                    db.emit(Event::TenantUpdated { subject, action: "member.invite_revoked".to_owned() });
+                    Ok(())
+                },
+                |()| Ok(RevokeInviteResponse {}),
+            )
             .await?;
-        Ok(Response::new(RevokeInviteResponse {}))
+        Ok(Response::new(answer))
     }
 
     async fn accept_invite(
@@ -164,19 +175,22 @@ impl MemberService for Members {
         let id: MemberId = wire::id("member_id", &member_id)?;
         let role = wire::tenant::role("role", role)?;
 
-        let (member, user) = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let Seen { by, member, user, owners } = see(db, by, id).await?;
-                wire::tenant::check_member(expected_version, &member, &user)?;
-                membership::change_role(by, member.role, role, owners)?;
-                let member = db.members().set_role(member, role).await?;
-                db.emit(Event::MemberUpdated { user: user.id, role: word(&role) });
-                Ok((member, user))
-            })
+            .command(
+                async |db| {
+                    let Seen { by, member, user, owners } = see(db, by, id).await?;
+                    wire::tenant::check_member(expected_version, &member, &user)?;
+                    membership::change_role(by, member.role, role, owners)?;
+                    let member = db.members().set_role(member, role).await?;
+                    db.emit(Event::MemberUpdated { user: user.id, role: word(&role) });
+                    Ok((member, user))
+                },
+                |(member, user)| Ok((&member, &user).into()),
+            )
             .await?;
-        Ok(Response::new((&member, &user).into()))
+        Ok(Response::new(answer))
     }
 
     async fn remove_member(
@@ -188,18 +202,22 @@ impl MemberService for Members {
         let RemoveMemberRequest { member_id, expected_version } = request.into_inner();
         let id: MemberId = wire::id("member_id", &member_id)?;
 
-        self.store
+        let answer = self
+            .store
             .of(scope)
-            .transaction(async |db| {
-                let Seen { by, member, user, owners } = see(db, by, id).await?;
-                wire::tenant::check_member(expected_version, &member, &user)?;
-                membership::remove(by, member.role, owners)?;
-                db.members().remove(member).await?;
-                db.emit(Event::MemberUpdated { user: user.id, role: "removed".to_owned() });
-                Ok(())
-            })
+            .command(
+                async |db| {
+                    let Seen { by, member, user, owners } = see(db, by, id).await?;
+                    wire::tenant::check_member(expected_version, &member, &user)?;
+                    membership::remove(by, member.role, owners)?;
+                    db.members().remove(member).await?;
+                    db.emit(Event::MemberUpdated { user: user.id, role: "removed".to_owned() });
+                    Ok(())
+                },
+                |()| Ok(RemoveMemberResponse {}),
+            )
             .await?;
-        Ok(Response::new(RemoveMemberResponse {}))
+        Ok(Response::new(answer))
     }
 }
 

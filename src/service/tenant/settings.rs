@@ -46,30 +46,33 @@ impl SettingsService for Settings {
         let scope = Caller::of(&request)?.scope()?;
         let request = request.into_inner();
 
-        let settings = self
+        let answer = self
             .store
             .of(recorded_unless(request.validate_only, scope))
-            .transaction(async |db| {
-                let seen = db.decision_settings().get().await?;
-                let name = "switchboard.tenant.v1.DecisionSettings";
-                changed::unless(request.expected_version, seen.version, name, || {
-                    DecisionSettings::from(&seen)
-                })?;
-                let policy = knowledge::changed_settings(request.clone(), seen.policy.clone())?;
-                if request.validate_only {
-                    return Ok(Row { policy, ..seen });
-                }
-                if policy == seen.policy {
-                    return Ok(seen);
-                }
-                let settings = db.decision_settings().put(&seen, &policy).await?;
-                db.emit(Event::TenantUpdated {
-                    subject: db.tenant().to_string(),
-                    action: "settings.decision.update".to_owned(),
-                });
-                Ok(settings)
-            })
+            .command(
+                async |db| {
+                    let seen = db.decision_settings().get().await?;
+                    let name = "switchboard.tenant.v1.DecisionSettings";
+                    changed::unless(request.expected_version, seen.version, name, || {
+                        DecisionSettings::from(&seen)
+                    })?;
+                    let policy = knowledge::changed_settings(request.clone(), seen.policy.clone())?;
+                    if request.validate_only {
+                        return Ok(Row { policy, ..seen });
+                    }
+                    if policy == seen.policy {
+                        return Ok(seen);
+                    }
+                    let settings = db.decision_settings().put(&seen, &policy).await?;
+                    db.emit(Event::TenantUpdated {
+                        subject: db.tenant().to_string(),
+                        action: "settings.decision.update".to_owned(),
+                    });
+                    Ok(settings)
+                },
+                |settings| Ok(DecisionSettings::from(&settings)),
+            )
             .await?;
-        Ok(Response::new(DecisionSettings::from(&settings)))
+        Ok(Response::new(answer))
     }
 }

@@ -46,16 +46,19 @@ impl TenantService for Tenants {
             wire::tenant::check_tenant(expected_version, &seen)?;
             return Ok(Response::new((&change.of(seen)).into()));
         }
-        let tenant = db
-            .transaction(async |db| {
-                let seen = db.tenants().lock().await?;
-                wire::tenant::check_tenant(expected_version, &seen)?;
-                let tenant = db.tenants().change(seen, &change).await?;
-                let subject = tenant.id.to_string();
-                db.emit(Event::TenantUpdated { subject, action: "tenant.updated".to_owned() });
-                Ok(tenant)
-            })
+        let answer = db
+            .command(
+                async |db| {
+                    let seen = db.tenants().lock().await?;
+                    wire::tenant::check_tenant(expected_version, &seen)?;
+                    let tenant = db.tenants().change(seen, &change).await?;
+                    let subject = tenant.id.to_string();
+                    db.emit(Event::TenantUpdated { subject, action: "tenant.updated".to_owned() });
+                    Ok(tenant)
+                },
+                |tenant| Ok((&tenant).into()),
+            )
             .await?;
-        Ok(Response::new((&tenant).into()))
+        Ok(Response::new(answer))
     }
 }

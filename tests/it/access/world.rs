@@ -74,7 +74,7 @@ impl World {
             None => None,
         };
         let contract = DescriptorPool::decode(TRIAL).unwrap();
-        let access = Access::new(&contract, store.clone(), &config, redis).unwrap();
+        let access = Access::new(&contract, store.clone(), &config, redis, "a secret".into()).unwrap();
         Self { store, access, env }
     }
 

@@ -130,7 +130,8 @@ impl Shop {
             tenant: Some((self.tenant, Role::Owner)),
             platform: None,
         };
-        let caller = Caller { identity: Some(identity), audit: None, request: None, address: None };
+        let identity = Some(identity);
+        let caller = Caller { identity, audit: None, request: None, address: None, idempotency: None };
         InterceptedService::new(self.routes.clone(), As(caller))
     }
 

@@ -127,7 +127,8 @@ async fn answer(store: Store, routes: Routes, address: IpAddr, mut request: Requ
     let bearer = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
     let identity = identify(&store, bearer.as_deref()).await;
     let audit = audit(request.uri().path()).map(Into::into);
-    request.extensions_mut().insert(Caller { identity, audit, request: None, address: Some(address) });
+    let address = Some(address);
+    request.extensions_mut().insert(Caller { identity, audit, request: None, address, idempotency: None });
     let answer = routes.oneshot(request).await;
     answer.unwrap_or_else(|never| match never {})
 }

@@ -70,6 +70,18 @@ pub async fn call_bytes(
     token: Option<&str>,
     message: &[u8],
 ) -> Result<Vec<Bytes>, Refusal> {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+    call_with(grpc, path, &headers, message).await
+}
+
+/// As [`call_bytes`], with any headers.
+pub async fn call_with(
+    grpc: Grpc,
+    path: &str,
+    headers: &[(&str, &str)],
+    message: &[u8],
+) -> Result<Vec<Bytes>, Refusal> {
     let mut frame = BytesMut::with_capacity(message.len() + 5);
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.len()).unwrap());
@@ -77,8 +89,8 @@ pub async fn call_bytes(
     let mut request = Request::post(format!("http://switchboard{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers");
-    if let Some(token) = token {
-        request = request.header("authorization", format!("Bearer {token}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
     let body =
         tonic::body::Body::new(Full::new(frame.freeze()).map_err(|never| -> Status { match never {} }));
