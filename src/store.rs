@@ -21,6 +21,7 @@ pub mod tenant;
 mod transaction;
 
 pub use connect::{Settings, connect};
+pub use entity::{Column, Table, tables};
 pub use hints::{Hint, Hints};
 pub use scope::{SystemDb, TenantDb};
 pub use transaction::{Db, Tx};

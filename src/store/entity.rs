@@ -33,3 +33,65 @@ pub(super) mod suggestion_action;
 pub(super) mod tenant;
 pub(super) mod tenant_key;
 pub(super) mod user;
+
+use sea_orm::{ColumnTrait, ColumnType, EntityTrait, IdenStatic, Iterable};
+
+/// A table as the code sees it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub name: &'static str,
+    pub columns: Vec<Column>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    pub kind: ColumnType,
+    pub nullable: bool,
+}
+
+fn table<E: EntityTrait>() -> Table {
+    let columns = E::Column::iter().map(|column| {
+        let definition = column.def();
+        let kind = definition.get_column_type().clone();
+        Column { name: column.as_str(), kind, nullable: definition.is_null() }
+    });
+    Table { name: E::default().table_name(), columns: columns.collect() }
+}
+
+/// Every table that has an entity. What the migrations made must be the same.
+pub fn tables() -> Vec<Table> {
+    vec![
+        table::<access_grant::Entity>(),
+        table::<ai_call::Entity>(),
+        table::<api_key::Entity>(),
+        table::<audit_event::Entity>(),
+        table::<channel::Entity>(),
+        table::<conversation::Entity>(),
+        table::<customer::Entity>(),
+        table::<customer_identity::Entity>(),
+        table::<decision_settings::Entity>(),
+        table::<delivery::Entity>(),
+        table::<document::Entity>(),
+        table::<escalation::Entity>(),
+        table::<event::Entity>(),
+        table::<event_head::Entity>(),
+        table::<inbox::Entity>(),
+        table::<invite::Entity>(),
+        table::<member::Entity>(),
+        table::<message::Entity>(),
+        table::<message_revision::Entity>(),
+        table::<passage::Entity>(),
+        table::<passage_term::Entity>(),
+        table::<plan::Entity>(),
+        table::<platform_action::Entity>(),
+        table::<product::Entity>(),
+        table::<session::Entity>(),
+        table::<subscription::Entity>(),
+        table::<suggestion::Entity>(),
+        table::<suggestion_action::Entity>(),
+        table::<tenant::Entity>(),
+        table::<tenant_key::Entity>(),
+        table::<user::Entity>(),
+    ]
+}
