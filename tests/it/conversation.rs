@@ -4,6 +4,7 @@
 mod changes;
 mod channel;
 mod inbound;
+mod integrator;
 mod outage;
 pub mod payload;
 mod sending;

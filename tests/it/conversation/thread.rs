@@ -149,7 +149,7 @@ async fn what_cannot_be_sent_is_refused_with_a_reason() {
         };
         let block = async |blocked| {
             let customer_id = conversation.customer_id.clone();
-            let request = v1::BlockCustomerRequest { customer_id, blocked, reason: String::new() };
+            let request = v1::BlockCustomerRequest { customer_id, blocked, ..Default::default() };
             shop.customers().block_customer(request).await.unwrap();
         };
 
