@@ -3,5 +3,6 @@
 
 mod calls;
 mod raw;
+mod standing;
 mod webhooks;
 mod world;

@@ -3,5 +3,5 @@
 mod ids;
 mod lists;
 mod shapes;
-mod stage;
+pub mod stage;
 mod versions;

@@ -21,7 +21,7 @@ struct Wrong {
 
 const INVALID: (Code, &str) = (Code::InvalidArgument, "INVALID_FIELD");
 
-/// Acceptance cases 28, 31, 32, 33 and 75, and the rest of what a request can get wrong.
+/// Acceptance cases 28, 31, 32, 33, 50, 52, 75 and 162, and the rest of what a request can get wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_request_is_refused_alike_on_both_wires_and_writes_nothing() {
     both(async |pair| {
@@ -81,6 +81,20 @@ fn table(world: &World, stranger: &str, viewer: &str, late: &str) -> Vec<Wrong> 
         token: owner.to_owned(),
         code: INVALID.0,
         reason: INVALID.1,
+        names,
+    };
+    let draft = |what, token: &str, code, reason, names| Wrong {
+        what,
+        method: "GenerateSuggestion",
+        request: json!({"conversationId": world.open.conversation}),
+        rest: (
+            "POST",
+            format!("/v1/conversations/{}:generateSuggestion", world.open.conversation),
+            json!({}),
+        ),
+        token: token.to_owned(),
+        code,
+        reason,
         names,
     };
     let list = |what, request: Value, query: &str, names| Wrong {
@@ -168,6 +182,14 @@ fn table(world: &World, stranger: &str, viewer: &str, late: &str) -> Vec<Wrong> 
         send("a forged token", open, hello(), &forged, unproven, "token"),
         send("an expired session", open, hello(), late, unproven, "token"),
         send("a token of no known shape", open, hello(), "abc", unproven, "token"),
+        draft(
+            "a draft for whom may only read",
+            viewer,
+            Code::PermissionDenied,
+            "PERMISSION_REQUIRED",
+            "MANAGE_CONVERSATIONS",
+        ),
+        draft("a draft for a stranger", stranger, missing.0, missing.1, "conversation"),
         create("no account", json!({"name": "x"}), "account"),
         create("no name", json!({"webhook": {}}), "name"),
         create(

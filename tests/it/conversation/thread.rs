@@ -254,6 +254,7 @@ async fn lists_go_on_without_gap_or_repeat() {
     .await;
 }
 
+/// Acceptance case 122, as far as assigning and releasing go, and what lists show of it.
 #[tokio::test]
 async fn filters_and_reading() {
     both(async |pair| {
