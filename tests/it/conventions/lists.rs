@@ -82,8 +82,7 @@ async fn a_page_token_is_refused_with_other_filters() {
         for sku in ["A", "B"] {
             let product = json!({"name": sku, "sku": sku, "category": "bikes"});
             stage.ok(Who::Owner, "CreateProduct", product).await;
-            let document =
-                json!({"title": sku, "content": "text", "documentType": "DOCUMENT_TYPE_FAQ"});
+            let document = json!({"title": sku, "content": "text", "documentType": "DOCUMENT_TYPE_FAQ"});
             stage.ok(Who::Owner, "CreateDocument", document).await;
         }
         for (list, filter) in [

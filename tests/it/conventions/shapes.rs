@@ -10,7 +10,7 @@ fn has(message: &MessageDescriptor, field: &str) -> bool {
 
 /// Whether a method changes the row that its request names.
 fn changes_a_row(method: &MethodDescriptor) -> bool {
-    const READING: [&str; 7] = ["Get", "List", "Pull", "Explain", "Replay", "Create", "Search"];
+    const READING: [&str; 8] = ["Get", "List", "Pull", "Subscribe", "Explain", "Replay", "Search", "Create"];
     /// Methods that leave the row they name as it is, or cannot be based on what it was.
     const OTHERS: [(&str, &str); 6] = [
         ("GenerateSuggestion", "asks for a new row"),

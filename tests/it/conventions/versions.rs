@@ -1,14 +1,18 @@
 //! "Only if it is still as I saw it": on every method that can say so, and the version that each change makes.
 
 use prost::Message as _;
+use sea_orm::{ConnectionTrait, Database, Statement};
 use serde_json::{Value, json};
 use tonic::Code;
 
 use super::stage::{Stage, Who};
 use crate::support::{
     both,
-    rpc::{Refusal, method, methods},
+    rpc::{Refusal, method, methods, path},
 };
+
+/// What these change is on its way to the messenger then: their own tests follow it.
+const IN_FLIGHT: [&str; 2] = ["RetryMessage", "ResolveUnknownMessage"];
 
 /// One change, and where its row can be read.
 struct Change {
@@ -68,8 +72,7 @@ async fn a_change_based_on_another_version_is_refused_and_each_change_makes_a_ne
             assert_eq!(negative.code, Code::InvalidArgument, "{name}");
             assert!(negative.fields[0].ends_with("expected_version"), "{name}: {negative:?}");
 
-            if ["RetryMessage", "ResolveUnknownMessage"].contains(&name) {
-                // What they change is on its way to the messenger then: their own tests follow it.
+            if IN_FLIGHT.contains(&name) {
                 continue;
             }
             stage.ok(change.who, name, based_on(change, before)).await;
@@ -77,6 +80,21 @@ async fn a_change_based_on_another_version_is_refused_and_each_change_makes_a_ne
                 assert_eq!(version(&stage, change).await, before + 1, "{name}");
             }
         }
+        // What the policy calls it stands in the audit log; what was refused does not.
+        let database = Database::connect(&pair.database_url).await.unwrap();
+        for change in changes.iter().filter(|change| !IN_FLIGHT.contains(&change.method)) {
+            let policy = stage.app.app.policies().of(&path(&method(change.method))).unwrap().clone();
+            let Some(action) = policy.audit.clone() else { continue };
+            let sql = format!("select count(*) as n from audit_event where action = '{action}'");
+            let asked = Statement::from_string(database.get_database_backend(), sql);
+            let row = database.query_one_raw(asked).await.unwrap().unwrap();
+            let times = changes.iter().filter(|other| other.method == change.method).count();
+            // One more where the scene was set with the same method.
+            let times = i64::try_from(times).unwrap() + i64::from(change.method == "Escalate");
+            assert_eq!(row.try_get::<i64>("", "n").unwrap(), times, "{action}");
+        }
+        database.close().await.unwrap();
+
         let covered = |name: &str| changes.iter().any(|change| change.method == name);
         let missed: Vec<_> = methods()
             .filter(|method| method.input().get_field_by_name("expected_version").is_some())
