@@ -268,7 +268,8 @@ impl Inner {
         visit.caller.idempotency = self.idempotency(policy, &parts.headers, &bytes, &visit.caller)?;
         let input = policy.method.input();
         let signing_in = policy.rate == RateClass::Auth;
-        if self.rules.concern(&input) || signing_in {
+        // A message without rules is read too: what is none is refused here, in words.
+        if self.rules.concern(&input) || signing_in || !bytes.is_empty() {
             let message = DynamicMessage::decode(input, bytes).map_err(|error| {
                 Error::invalid("request", format!("is not what the method takes: {error}"))
             })?;

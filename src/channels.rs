@@ -82,6 +82,8 @@ pub struct Capabilities {
     pub max_text: usize,
     /// How long after the customer's last message anything may be sent; `None`: always.
     pub window: Option<TimeDelta>,
+    /// Whether the provider can be told where to send webhooks; otherwise a person tells it.
+    pub connects: bool,
     /// Whether delivered and read are reported.
     pub receipts: bool,
     /// Whether customers can edit what they wrote.

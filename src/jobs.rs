@@ -9,6 +9,7 @@ pub mod bus;
 mod bus_local;
 mod bus_redis;
 mod completer;
+pub mod connect_channel;
 mod context;
 pub mod draft_reply;
 mod effect;

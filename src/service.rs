@@ -5,7 +5,9 @@ pub mod billing;
 pub mod conversation;
 pub mod tenant;
 
-use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use tonic::service::Routes;
 
 use crate::{
@@ -26,6 +28,10 @@ pub struct Parts {
     pub keys: Keyring,
     /// Calls messengers.
     pub http: Http,
+    /// How long a session lasts.
+    pub session: TimeDelta,
+    /// Where clients and messengers reach this server: `https://chat.example.com`.
+    pub public_url: Arc<str>,
     /// When this process started.
     pub started: DateTime<Utc>,
 }

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, anyhow};
+use chrono::TimeDelta;
 use http::{HeaderName, HeaderValue};
 use prost_reflect::DescriptorPool;
 use secrecy::ExposeSecret;
@@ -86,6 +87,8 @@ impl App {
         let http = Http::new(config.allow_private_targets, std::time::Duration::from_secs(20));
         let parts = service::Parts {
             started: env.now(),
+            session: TimeDelta::from_std(config.session).context("SWITCHBOARD_SESSION_DAYS")?,
+            public_url: config.public_url.as_str().into(),
             store,
             hub,
             passwords,
@@ -177,6 +180,7 @@ impl App {
             http: self.parts.http.clone(),
             ai: self.ai.clone(),
             switches: Switches::default(),
+            public_url: self.parts.public_url.clone(),
         };
         Ok(jobs::Engine::start(settings, parts, registry(), shutdown.clone()).await?)
     }
@@ -276,6 +280,7 @@ pub(super) fn openapi(url: &str) -> anyhow::Result<serde_json::Value> {
 /// Every kind of job.
 fn registry() -> jobs::Registry {
     jobs::Registry::default()
+        .with::<jobs::connect_channel::ConnectChannel>()
         .with::<jobs::send_message::SendMessage>()
         .with::<jobs::draft_reply::DraftReply>()
         .with::<jobs::draft_reply::RedraftReply>()

@@ -89,6 +89,15 @@ impl Account {
         }
     }
 
+    /// What an integrator calls a whole delivery. Under the same name it must come with the same body:
+    /// messengers name items, not deliveries.
+    pub fn delivery_name<'a>(&self, facts: &'a [Fact]) -> Option<&'a str> {
+        match self {
+            Self::Webhook(_) => facts.first().map(|fact| fact.dedupe_key.as_str()),
+            Self::Whatsapp(_) | Self::Telegram(_) => None,
+        }
+    }
+
     /// Whether a fact is for this account. One that names no account is for whoever was asked.
     pub fn owns(&self, fact: &Fact) -> bool {
         fact.account.as_deref().is_none_or(|account| self.external_id() == Some(account))

@@ -121,6 +121,7 @@ impl Channel for Telegram {
         Capabilities {
             max_text: send::MAX_TEXT,
             window: None,
+            connects: true,
             receipts: false,
             edits: true,
             idempotent_send: false,

@@ -106,6 +106,13 @@ impl Channel for Webhook {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_text: 4000, window: None, receipts: true, edits: false, idempotent_send: true }
+        Capabilities {
+            max_text: 4000,
+            window: None,
+            connects: false,
+            receipts: true,
+            edits: false,
+            idempotent_send: true,
+        }
     }
 }

@@ -151,6 +151,7 @@ impl Channel for Whatsapp {
         Capabilities {
             max_text: send::MAX_TEXT,
             window: Some(TimeDelta::hours(24)),
+            connects: false,
             receipts: true,
             edits: true,
             idempotent_send: false,

@@ -5,6 +5,7 @@ use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
 use super::conversation::ChannelKind;
+use crate::id::ChannelId;
 
 /// How long after the customer's last message the messenger lets a business write freely; `None`: always.
 pub const fn window(kind: ChannelKind) -> Option<TimeDelta> {
@@ -12,6 +13,16 @@ pub const fn window(kind: ChannelKind) -> Option<TimeDelta> {
         ChannelKind::Whatsapp => Some(TimeDelta::hours(24)),
         ChannelKind::Telegram | ChannelKind::Webhook => None,
     }
+}
+
+/// The path of ours that a channel's messenger posts to.
+pub fn webhook_path(kind: ChannelKind, id: ChannelId) -> String {
+    let kind = match kind {
+        ChannelKind::Whatsapp => "whatsapp",
+        ChannelKind::Telegram => "telegram",
+        ChannelKind::Webhook => "inbound",
+    };
+    format!("/webhooks/{kind}/{id}")
 }
 
 /// Whether the messenger accepts us.

@@ -1,5 +1,7 @@
 //! What a running job has at hand.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::effect::Effect;
@@ -24,6 +26,8 @@ pub struct Parts {
     pub ai: Ai,
     /// The platform's own, above every tenant's settings.
     pub switches: Switches,
+    /// Where messengers reach this server: `https://chat.example.com`.
+    pub public_url: Arc<str>,
 }
 
 /// The world of one run.
@@ -42,6 +46,7 @@ pub struct Context {
     pub http: Http,
     pub ai: Ai,
     pub switches: Switches,
+    pub public_url: Arc<str>,
     pub env: Env,
     /// Fires when the run should end early: cancelled, lease lost, shutting down.
     pub cancelled: CancellationToken,

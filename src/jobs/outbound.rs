@@ -43,23 +43,11 @@ pub struct NewOutbound {
 /// The obstacles of [`sending::check`]; a text or a reference that does not fit; `Exists` for an id or a
 /// draft that was used before.
 pub async fn send(db: &TenantDb<Tx>, conversation: &Conversation, new: NewOutbound) -> Result<Message> {
+    check(db, conversation, &new).boxed().await?;
     let NewOutbound { id, text, author, author_id, reply_to, suggestion } = new;
-    sending::check_text(&text).map_err(|problem| Error::invalid("text", problem))?;
-    let customer = db.customers().get(conversation.customer_id).await?;
-    let channel = db.channels().get(conversation.channel_id).await?;
-    let names = db.customers().identities(customer.id, Some(channel.id)).await?;
-    let now = db.env().now();
-    sending::check(&situation(conversation, &customer, &channel, &names, now))?;
-    if let Some(reply_to) = reply_to {
-        let answered = db.messages().get(reply_to).await?;
-        if answered.conversation_id != conversation.id {
-            return Err(Error::not_found("message", reply_to));
-        }
-    }
-
     let id = id.unwrap_or_else(|| db.env().id());
     // The messenger's clock may be ahead of ours: an answer never stands before its question.
-    let at = now.max(conversation.last_message_at);
+    let at = db.env().now().max(conversation.last_message_at);
     let departure = Departure { message: id, at, preview: sending::preview("text", &text) };
     let conversation = db.conversations().depart(conversation, departure).await?;
     let message = NewMessage {
@@ -88,6 +76,22 @@ pub async fn send(db: &TenantDb<Tx>, conversation: &Conversation, new: NewOutbou
     db.emit(created(&message));
     db.emit(updated(&conversation));
     Ok(message)
+}
+
+/// What keeps [`send`] from promising the message; changes nothing.
+pub async fn check(db: &TenantDb<Tx>, conversation: &Conversation, new: &NewOutbound) -> Result<()> {
+    sending::check_text(&new.text).map_err(|problem| Error::invalid("text", problem))?;
+    let customer = db.customers().get(conversation.customer_id).await?;
+    let channel = db.channels().get(conversation.channel_id).await?;
+    let names = db.customers().identities(customer.id, Some(channel.id)).await?;
+    sending::check(&situation(conversation, &customer, &channel, &names, db.env().now()))?;
+    let Some(reply_to) = new.reply_to else { return Ok(()) };
+    let answered = db.messages().get(reply_to).await?;
+    if answered.conversation_id == conversation.id {
+        Ok(())
+    } else {
+        Err(Error::not_found("message", reply_to))
+    }
 }
 
 /// Promises the present attempt of a queued message.

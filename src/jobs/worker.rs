@@ -192,6 +192,7 @@ impl Worker {
             http: self.parts.http.clone(),
             ai: self.parts.ai.clone(),
             switches: self.parts.switches,
+            public_url: self.parts.public_url.clone(),
             env: store.env().clone(),
             cancelled: slot.cancelled.clone(),
         };

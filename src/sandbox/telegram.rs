@@ -28,10 +28,13 @@ pub(super) async fn call(state: &Arc<State>, token: &str, method: &str, call: &C
             })),
             fate => failed(fate),
         },
-        "setWebhook" => {
-            subscribe(state, bot, &body);
-            done(&Value::Bool(true))
-        }
+        "setWebhook" => match state.fate() {
+            Fate::Serve | Fate::LoseAnswer => {
+                subscribe(state, bot, &body);
+                done(&Value::Bool(true))
+            }
+            fate => failed(fate),
+        },
         "deleteWebhook" => {
             lock(&state.subscriptions).remove(&(Provider::Telegram, bot.to_owned()));
             done(&Value::Bool(true))

@@ -30,12 +30,13 @@ use crate::wire::conversation::v1::{
 
 /// Adds the services of this area.
 pub fn add(routes: Routes, parts: &Parts) -> Routes {
-    let Parts { store, keys, http, .. } = parts;
+    let Parts { store, keys, http, public_url, .. } = parts;
     routes
         .add_service(ChannelServiceServer::new(channel::Channels::new(
             store.clone(),
             keys.clone(),
             http.clone(),
+            public_url.clone(),
         )))
         .add_service(CustomerServiceServer::new(customer::Customers::new(store.clone())))
         .add_service(ConversationServiceServer::new(thread::Conversations::new(store.clone())))

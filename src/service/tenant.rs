@@ -9,6 +9,7 @@ mod session;
 mod settings;
 mod tenants;
 
+use chrono::TimeDelta;
 use tonic::service::Routes;
 
 use super::Parts;
@@ -24,15 +25,16 @@ use crate::{
 
 /// Adds the services of this area.
 pub fn add(routes: Routes, parts: &Parts) -> Routes {
-    people(routes, &parts.store, &parts.passwords)
+    people(routes, &parts.store, &parts.passwords, parts.session)
         .add_service(EventServiceServer::new(event::Events::new(parts.store.clone(), parts.hub.clone())))
         .add_service(SettingsServiceServer::new(settings::Settings::new(parts.store.clone())))
 }
 
 /// Adds those that need no more than the database: signing in, the tenant, its members and API keys.
-pub fn people(routes: Routes, store: &Store, passwords: &Passwords) -> Routes {
+/// Sessions last for `session`.
+pub fn people(routes: Routes, store: &Store, passwords: &Passwords, session: TimeDelta) -> Routes {
     routes
-        .add_service(AuthServiceServer::new(auth::Auth::new(store.clone(), passwords.clone())))
+        .add_service(AuthServiceServer::new(auth::Auth::new(store.clone(), passwords.clone(), session)))
         .add_service(TenantServiceServer::new(tenants::Tenants::new(store.clone())))
         .add_service(MemberServiceServer::new(member::Members::new(store.clone())))
         .add_service(ApiKeyServiceServer::new(api_key::ApiKeys::new(store.clone())))

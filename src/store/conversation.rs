@@ -26,7 +26,7 @@ pub use decision_settings::DecisionSettings;
 pub use deliveries::{Deliveries, Met, Report};
 pub use documents::{Document, DocumentText, Documents};
 pub use escalations::{Escalation, EscalationFilter, Escalations, NewEscalation};
-pub use inbox::{Entry, Inbox, Item};
+pub use inbox::{Entry, Inbox, Item, Known};
 pub use messages::{Change, Message, Messages, Revision};
 pub use passages::Passages;
 pub use products::{Product, ProductText, Products};

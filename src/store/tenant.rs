@@ -15,6 +15,6 @@ pub use attempts::Attempts;
 pub use invites::{Invite, Invites, NewInvite};
 pub use keys::{Keys, TenantKey};
 pub use members::{Member, Members};
-pub use sessions::{LIFETIME as SESSION_LIFETIME, Session, Sessions};
+pub use sessions::{Session, Sessions};
 pub use tenants::{Tenant, TenantChange, Tenants};
 pub use users::{NewUser, User, Users};

@@ -11,7 +11,10 @@ use super::{
     time,
 };
 use crate::{
-    domain::{channel::Health, conversation::ChannelKind},
+    domain::{
+        channel::{Health, webhook_path},
+        conversation::ChannelKind,
+    },
     error::{Error, Result},
     store::conversation as rows,
 };
@@ -38,22 +41,12 @@ impl From<&rows::Channel> for Channel {
             account: Some(account),
             health: v1::ChannelHealth::from(row.health).into(),
             health_reason: row.health_reason.clone().unwrap_or_default(),
-            webhook_path: webhook_path(row),
+            webhook_path: webhook_path(row.kind, row.id),
             create_time: Some(time(row.create_time)),
             update_time: Some(time(row.update_time)),
             version: row.version,
         }
     }
-}
-
-/// Where the messenger posts.
-fn webhook_path(row: &rows::Channel) -> String {
-    let kind = match row.kind {
-        ChannelKind::Whatsapp => "whatsapp",
-        ChannelKind::Telegram => "telegram",
-        ChannelKind::Webhook => "inbound",
-    };
-    format!("/webhooks/{kind}/{}", row.id)
 }
 
 impl From<ChannelKind> for v1::ChannelKind {

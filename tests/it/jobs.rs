@@ -176,6 +176,7 @@ impl Bench {
             http: Http::new(true, Duration::from_secs(1)),
             ai: Ai::Offline,
             switches: Switches::default(),
+            public_url: "https://chat.example".into(),
         };
         let handle = Engine::start(settings, parts, registry, shutdown.clone()).await.unwrap();
         Running { handle, shutdown }

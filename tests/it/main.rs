@@ -5,10 +5,12 @@
 mod access;
 mod admin;
 mod architecture;
+mod bad_input;
 mod billing;
 mod channels;
 mod clients;
 mod contract;
+mod conventions;
 mod conversation;
 mod demo;
 mod events;

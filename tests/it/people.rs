@@ -1,5 +1,6 @@
 //! Signing up and in, sessions, the tenant's own row.
 mod api_keys;
+mod flood;
 mod members;
 
 use chrono::TimeDelta;

@@ -4,5 +4,6 @@ mod decide;
 mod draft;
 mod knowledge;
 mod model;
+mod precondition;
 mod settings;
 mod stage;

@@ -2,7 +2,7 @@
 //! table, streams, the codec against prost-reflect, the OpenAPI document.
 
 mod cases;
-mod client;
+pub mod client;
 mod codec;
 mod openapi;
 mod requests;

@@ -19,6 +19,7 @@ use crate::{
             CreateGrantRequest, Grant, ListGrantsRequest, ListGrantsResponse, RevokeGrantRequest,
             RevokeGrantResponse, grant_service_server::GrantService,
         },
+        changed,
         page::Page,
         tenant::instant,
     },
@@ -99,7 +100,7 @@ impl GrantService for Grants {
     ) -> Result<Response<RevokeGrantResponse>, Status> {
         let caller = Caller::of(&request)?;
         let staff = caller.staff()?;
-        let RevokeGrantRequest { tenant_id, grant_id, reason } = request.into_inner();
+        let RevokeGrantRequest { tenant_id, grant_id, reason, expected_version } = request.into_inner();
         let tenant: TenantId = wire::id("tenant_id", &tenant_id)?;
         let id: GrantId = wire::id("grant_id", &grant_id)?;
         let reason = wire::admin::reason(&reason)?;
@@ -110,6 +111,10 @@ impl GrantService for Grants {
             .transaction(async |db| {
                 let seen = db.grants().lock(id).await?;
                 let already = seen.revoked_at.is_some();
+                if !already {
+                    let name = "switchboard.admin.v1.Grant";
+                    changed::unless(expected_version, seen.version, name, || Grant::from(&seen))?;
+                }
                 let outcome = match already {
                     true => Outcome::Already("revoked"),
                     false => Outcome::Changed(json!({"status": "granted", "ends_at": seen.ends_at})),

@@ -17,9 +17,10 @@ use crate::{
         self,
         admin::v1::{
             ListTenantsRequest, ListTenantsResponse, RestrictTenantRequest, RestrictTenantResponse,
-            UnrestrictTenantRequest, UnrestrictTenantResponse,
+            TenantSummary, UnrestrictTenantRequest, UnrestrictTenantResponse,
             tenant_admin_service_server::TenantAdminService,
         },
+        changed,
         page::Page,
     },
 };
@@ -60,10 +61,11 @@ impl TenantAdminService for TenantAdmin {
     ) -> Result<Response<RestrictTenantResponse>, Status> {
         let caller = Caller::of(&request)?;
         let staff = caller.staff()?;
-        let RestrictTenantRequest { tenant_id, reason } = request.into_inner();
+        let RestrictTenantRequest { tenant_id, reason, expected_version } = request.into_inner();
         let tenant = wire::id("tenant_id", &tenant_id)?;
         let reason = wire::admin::reason(&reason)?;
-        let (tenant, already_in_state) = self.set(&caller, staff, tenant, true, &reason).await?;
+        let (tenant, already_in_state) =
+            self.set(&caller, staff, tenant, true, &reason, expected_version).await?;
         Ok(Response::new(RestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state }))
     }
 
@@ -73,10 +75,11 @@ impl TenantAdminService for TenantAdmin {
     ) -> Result<Response<UnrestrictTenantResponse>, Status> {
         let caller = Caller::of(&request)?;
         let staff = caller.staff()?;
-        let UnrestrictTenantRequest { tenant_id, reason } = request.into_inner();
+        let UnrestrictTenantRequest { tenant_id, reason, expected_version } = request.into_inner();
         let tenant = wire::id("tenant_id", &tenant_id)?;
         let reason = wire::admin::reason(&reason)?;
-        let (tenant, already_in_state) = self.set(&caller, staff, tenant, false, &reason).await?;
+        let (tenant, already_in_state) =
+            self.set(&caller, staff, tenant, false, &reason, expected_version).await?;
         Ok(Response::new(UnrestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state }))
     }
 }
@@ -90,6 +93,7 @@ impl TenantAdmin {
         tenant: TenantId,
         restrict: bool,
         reason: &str,
+        expected: i64,
     ) -> Result<(TenantOverview, bool)> {
         let (action, told, state) = match restrict {
             true => ("tenant.restrict", "tenant.restricted", "restricted"),
@@ -99,6 +103,11 @@ impl TenantAdmin {
         db.transaction(async |db| {
             let seen = db.tenants().lock().await?;
             let already = seen.restricted == restrict;
+            if !already && expected != 0 && expected != seen.version {
+                let name = "switchboard.admin.v1.TenantSummary";
+                let now = db.overview(seen.clone()).await?;
+                changed::unless(expected, seen.version, name, || TenantSummary::from(&now))?;
+            }
             let outcome = match already {
                 true => Outcome::Already(state),
                 false => Outcome::Changed(json!({

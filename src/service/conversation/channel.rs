@@ -1,6 +1,6 @@
 //! ChannelService: connected accounts of messengers.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use base64::{
     Engine,
@@ -12,17 +12,23 @@ use tonic::{Request, Response, Status};
 use crate::{
     auth::{Caller, seal::Keyring},
     channels::{Account, Channel as _, Http, InvalidAccount},
-    domain::{channel::Health, conversation::ChannelKind},
+    domain::{
+        channel::{Health, webhook_path},
+        conversation::ChannelKind,
+    },
     env::Env,
     error::{Error, Result},
     id::ChannelId,
-    jobs::outbound::channel_updated,
+    jobs::{
+        connect_channel::{ConnectChannel, broken},
+        outbound::channel_updated,
+    },
     store::{
         Store,
         conversation::{Channel as Row, ChannelChange, NewChannel},
     },
     wire::{
-        self,
+        self, changed,
         channel::Secrets,
         conversation::v1::{
             Channel, CreateChannelRequest, CreateChannelResponse, GetChannelRequest, ListChannelsRequest,
@@ -39,11 +45,22 @@ pub struct Channels {
     store: Store,
     keys: Keyring,
     http: Http,
+    public_url: Arc<str>,
 }
 
 impl Channels {
-    pub fn new(store: Store, keys: Keyring, http: Http) -> Self {
-        Self { store, keys, http }
+    pub fn new(store: Store, keys: Keyring, http: Http, public_url: Arc<str>) -> Self {
+        Self { store, keys, http, public_url }
+    }
+
+    /// Asks the messenger who we are, and tells it where its webhooks go, if it can be told.
+    async fn ask(&self, row: &Row, account: &Account) -> Result<String, (&'static str, String)> {
+        let name = account.probe(&self.http).await.map_err(|no| (no.reason.as_str(), no.detail))?;
+        if account.capabilities().connects {
+            let url = format!("{}{}", self.public_url, webhook_path(row.kind, row.id));
+            account.connect(&self.http, &url).await.map_err(|no| (broken(&no), no.detail))?;
+        }
+        Ok(name)
     }
 }
 
@@ -64,8 +81,8 @@ impl ChannelService for Channels {
         };
         let generated = make_up(kind, &mut secrets, self.store.env());
         let (config, secrets) = (Json::Object(config), Json::Object(secrets));
-        let account = open(kind, &config, &secrets)?;
-        let account = account.external_id().unwrap_or_default().to_owned();
+        let opened = open(kind, &config, &secrets)?;
+        let account = opened.external_id().unwrap_or_default().to_owned();
         if validate_only {
             return Ok(Response::new(CreateChannelResponse::default()));
         }
@@ -78,6 +95,7 @@ impl ChannelService for Channels {
                 let (name, account, config) = (name.clone(), account.clone(), config.clone());
                 let row =
                     db.channels().insert(NewChannel { id, kind, name, account, config, secrets }).await?;
+                ConnectChannel { channel: id }.if_possible(db, &opened).await?;
                 db.emit(channel_updated(&row));
                 Ok(row)
             })
@@ -134,9 +152,7 @@ impl ChannelService for Channels {
             .of(scope)
             .transaction(async |db| {
                 let seen = db.channels().get(id).await?;
-                if expected_version != 0 && expected_version != seen.version {
-                    return Err(Error::stale());
-                }
+                demand_version(expected_version, &seen)?;
                 let mut known = db.channels().open_secrets(&self.keys, &seen).await?;
                 if let Some(Secrets { kind, members }) = &secrets {
                     let new = Secrets { kind: *kind, members: members.clone() }.of(seen.kind)?;
@@ -166,6 +182,9 @@ impl ChannelService for Channels {
                     enabled: None,
                 };
                 let row = db.channels().change(&seen, change).await?;
+                if repaired {
+                    ConnectChannel { channel: id }.if_possible(db, &opened).await?;
+                }
                 db.emit(channel_updated(&row));
                 Ok(row)
             })
@@ -187,14 +206,18 @@ impl ChannelService for Channels {
             .of(scope)
             .transaction(async |db| {
                 let seen = db.channels().get(id).await?;
-                if expected_version != 0 && expected_version != seen.version {
-                    return Err(Error::stale());
-                }
+                demand_version(expected_version, &seen)?;
                 if seen.enabled == enabled {
                     return Ok(seen);
                 }
                 let change = ChannelChange { enabled: Some(enabled), ..ChannelChange::default() };
                 let row = db.channels().change(&seen, change).await?;
+                if enabled {
+                    // What changed while it was off was not told.
+                    let secrets = db.channels().open_secrets(&self.keys, &row).await?;
+                    let opened = open(row.kind, &row.config, &secrets)?;
+                    ConnectChannel { channel: id }.if_possible(db, &opened).await?;
+                }
                 db.emit(channel_updated(&row));
                 Ok(row)
             })
@@ -213,10 +236,10 @@ impl ChannelService for Channels {
         let db = self.store.of(scope);
         let seen: Row = db.channels().get(id).await?;
         let secrets = db.channels().open_secrets(&self.keys, &seen).await?;
-        let answer = open(seen.kind, &seen.config, &secrets)?.probe(&self.http).await;
-        let (ok, reason, detail) = match answer {
+        let account = open(seen.kind, &seen.config, &secrets)?;
+        let (ok, reason, detail) = match self.ask(&seen, &account).await {
             Ok(name) => (true, String::new(), name),
-            Err(refusal) => (false, refusal.reason.as_str().to_owned(), refusal.detail),
+            Err((reason, detail)) => (false, reason.to_owned(), detail),
         };
         let health = if ok { (Health::Ok, None) } else { (Health::Broken, Some(reason.clone())) };
         let changed = db
@@ -237,6 +260,10 @@ impl ChannelService for Channels {
 /// What an update may name: the name, the accounts, the secrets.
 const FIELDS: &[&str] =
     &["name", "whatsapp", "telegram", "webhook", "whatsapp_secrets", "telegram_secrets", "webhook_secrets"];
+
+fn demand_version(expected: i64, seen: &Row) -> Result<()> {
+    changed::unless(expected, seen.version, "switchboard.conversation.v1.Channel", || Channel::from(seen))
+}
 
 fn named(name: &str) -> Result<String> {
     match name.trim() {

@@ -7,12 +7,13 @@ use crate::{
     domain::event::Event,
     error::{Error, Result},
     id::CustomerId,
+    service::recorded_unless,
     store::{
         Store,
         conversation::{Customer as Row, CustomerChange},
     },
     wire::{
-        self,
+        self, changed,
         conversation::v1::{
             BlockCustomerRequest, Customer, CustomerIdentity, GetCustomerRequest, ListCustomersRequest,
             ListCustomersResponse, UpdateCustomerRequest, customer_service_server::CustomerService,
@@ -38,13 +39,16 @@ impl Customers {
         id: CustomerId,
         expected: i64,
         change: CustomerChange,
+        validate_only: bool,
     ) -> Result<Row> {
         self.store
-            .of(caller.scope()?)
+            .of(recorded_unless(validate_only, caller.scope()?))
             .transaction(async |db| {
                 let seen = db.customers().get(id).await?;
-                if expected != 0 && expected != seen.version {
-                    return Err(Error::stale());
+                let name = "switchboard.conversation.v1.Customer";
+                changed::unless(expected, seen.version, name, || Customer::from(&seen))?;
+                if validate_only {
+                    return Ok(change.clone().applied(seen));
                 }
                 let row = db.customers().change(&seen, change.clone()).await?;
                 db.emit(Event::CustomerUpdated { customer: row.id, blocked: row.blocked });
@@ -93,6 +97,7 @@ impl CustomerService for Customers {
             tags,
             update_mask,
             expected_version,
+            validate_only,
         } = request.into_inner();
         let id = wire::id("customer_id", &customer_id)?;
         let mask = Mask::read(update_mask, &["display_name", "phone", "email", "language", "tags"])?;
@@ -110,7 +115,7 @@ impl CustomerService for Customers {
             tags: mask.changes("tags", !tags.is_empty()).then_some(tags),
             blocked: None,
         };
-        let row = self.change(&caller, id, expected_version, change).await?;
+        let row = self.change(&caller, id, expected_version, change, validate_only).await?;
         Ok(Response::new((&row).into()))
     }
 
@@ -119,11 +124,11 @@ impl CustomerService for Customers {
         request: Request<BlockCustomerRequest>,
     ) -> Result<Response<Customer>, Status> {
         let caller = Caller::of(&request)?;
-        let BlockCustomerRequest { customer_id, blocked, reason } = request.into_inner();
+        let BlockCustomerRequest { customer_id, blocked, reason, expected_version } = request.into_inner();
         let id = wire::id("customer_id", &customer_id)?;
         let reason = Some(reason).filter(|reason| blocked && !reason.is_empty());
         let change = CustomerChange { blocked: Some((blocked, reason)), ..CustomerChange::default() };
-        let row = self.change(&caller, id, 0, change).await?;
+        let row = self.change(&caller, id, expected_version, change, false).await?;
         Ok(Response::new((&row).into()))
     }
 }

@@ -19,15 +19,23 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
 use super::take::Taking;
 use crate::{
     auth::{TenantScope, seal::Keyring},
     channels::{Account, Channel as _, RawRequest},
-    domain::{conversation::ChannelKind, inbound::Fact, signature::SignatureError},
+    domain::{
+        conversation::ChannelKind,
+        inbound::{Fact, What},
+        signature::SignatureError,
+    },
     error::{Error, Result},
     id::ChannelId,
-    store::{Store, conversation::Channel},
+    store::{
+        Store, TenantDb, Tx,
+        conversation::{Channel, Known},
+    },
 };
 
 /// Takes in webhooks.
@@ -64,8 +72,8 @@ impl Ingress {
     ///
     /// # Errors
     /// `NotFound` for a channel that is not there, off, or of another kind; `INVALID_SIGNATURE` when the
-    /// request is not proven; `Invalid` for a body that is no JSON object; `Unavailable` when it could not be
-    /// stored and must come again. In all of these nothing is written.
+    /// request is not proven; `Invalid` for a body that is no JSON object; `Exists` when an integrator uses the
+    /// id of an event for another body; `Unavailable` when it could not be stored and must come again. In all of these nothing is written.
     pub async fn receive(&self, kind: ChannelKind, channel: &str, request: &RawRequest) -> Result<Received> {
         let (channel, account) = self.channel(kind, channel).boxed().await?;
         let facts = self.proven(&account, kind, request)?;
@@ -95,19 +103,26 @@ impl Ingress {
         let kind = channel.kind;
         let scope = TenantScope::of_channel(channel.tenant_id);
         let taking = Taking { channel, account, body: &request.body, silence: self.silence };
+        let named = account.delivery_name(facts);
         let stored = self
             .store
             .of(scope)
             .transaction(async |db| {
+                if let Some(name) = named
+                    && reused(db, channel.id, name, &request.body).boxed().await?
+                {
+                    return Ok(None);
+                }
                 let mut new = 0;
                 for fact in facts {
                     new += usize::from(taking.take(db, fact).boxed().await?);
                 }
-                Ok(new)
+                Ok(Some(new))
             })
             .await;
         let new = match stored {
-            Ok(new) => new,
+            Ok(Some(new)) => new,
+            Ok(None) => return Err(Error::Exists { what: "an event of this event_id with another body" }),
             // Whatever went wrong, the messenger is the only one who still has it.
             Err(error @ Error::Unavailable(_)) => return Err(error),
             Err(error) => return Err(Error::unavailable(error)),
@@ -116,7 +131,20 @@ impl Ingress {
         let duplicates = facts.len() - new;
         count(kind, "new", new);
         count(kind, "duplicate", duplicates);
-        Ok(Received { new, duplicates, receipt: account.receipt(facts) })
+        let mut receipt = account.receipt(facts);
+        if named.is_some() {
+            receipt["message_id"] = self.message_of(channel, facts).boxed().await.into();
+        }
+        Ok(Received { new, duplicates, receipt })
+    }
+
+    /// What we call the message of an integrator's event; `None` where there is none, or for the moment none
+    /// to be read: the event is stored either way.
+    async fn message_of(&self, channel: &Channel, facts: &[Fact]) -> Option<String> {
+        let What::Message(message) = &facts.first()?.what else { return None };
+        let db = self.store.of(TenantScope::of_channel(channel.tenant_id));
+        let found = db.messages().by_external_id(channel.id, &message.external_id).await;
+        found.ok().flatten().map(|message| message.id.to_string())
     }
 
     /// Answers the question whether the address is ours: the plain text to answer with.
@@ -142,6 +170,11 @@ impl Ingress {
         let secrets = db.channels().open_secrets(&self.keys, channel).await?;
         Account::open(channel.kind, channel.config.clone(), secrets).map_err(Error::internal)
     }
+}
+
+/// Whether a delivery of that name came before with another body.
+async fn reused(db: &TenantDb<Tx>, channel: ChannelId, name: &str, body: &[u8]) -> Result<bool> {
+    Ok(db.inbox().recognise(channel, name, Sha256::digest(body).into()).await? == Known::Other)
 }
 
 fn refused(kind: ChannelKind, error: SignatureError) -> Error {

@@ -15,9 +15,9 @@ use crate::{
         conversation::{Message as Row, Met, Report},
     },
     wire::{
-        self,
+        self, changed,
         conversation::v1::{
-            GetMessageRequest, ListMessagesRequest, ListMessagesResponse, Message,
+            self, GetMessageRequest, ListMessagesRequest, ListMessagesResponse, Message,
             ResolveUnknownMessageRequest, RetryMessageRequest, SendMessageRequest, UnknownOutcome,
             message_service_server::MessageService,
         },
@@ -72,7 +72,7 @@ impl MessageService for Messages {
     async fn send_message(&self, request: Request<SendMessageRequest>) -> Result<Response<Message>, Status> {
         let caller = Caller::of(&request)?;
         let scope = caller.scope()?;
-        let SendMessageRequest { conversation_id, id, text, reply_to_id, precondition } =
+        let SendMessageRequest { conversation_id, id, text, reply_to_id, precondition, validate_only } =
             request.into_inner();
         let conversation: ConversationId = wire::id("conversation_id", &conversation_id)?;
         sending::check_text(&text).map_err(|problem| Error::invalid("text", problem))?;
@@ -92,14 +92,27 @@ impl MessageService for Messages {
             .transaction(async |db| {
                 let seen = db.conversations().locked(conversation).await?;
                 if let Some(sent) = sent_before(db, &new, conversation).await? {
-                    return Ok(sent);
+                    return Ok(Some(sent));
                 }
                 require(db, &demanded, &seen).await?;
-                outbound::send(db, &seen, new.clone()).await
+                if validate_only {
+                    outbound::check(db, &seen, &new).await?;
+                    return Ok(None);
+                }
+                outbound::send(db, &seen, new.clone()).await.map(Some)
             })
             .await?;
 
-        Ok(Response::new((&message).into()))
+        let would_be = || Message {
+            conversation_id: conversation.to_string(),
+            direction: v1::MessageDirection::Outbound.into(),
+            author: v1::MessageAuthor::from(new.author).into(),
+            kind: "text".to_owned(),
+            text: new.text.clone(),
+            reply_to_id,
+            ..Message::default()
+        };
+        Ok(Response::new(message.as_ref().map_or_else(would_be, Into::into)))
     }
 
     async fn retry_message(
@@ -107,13 +120,15 @@ impl MessageService for Messages {
         request: Request<RetryMessageRequest>,
     ) -> Result<Response<Message>, Status> {
         let scope = Caller::of(&request)?.scope()?;
-        let id: MessageId = wire::id("message_id", &request.get_ref().message_id)?;
+        let RetryMessageRequest { message_id, expected_version } = request.into_inner();
+        let id: MessageId = wire::id("message_id", &message_id)?;
 
         let message = self
             .store
             .of(scope)
             .transaction(async |db| {
                 let seen = db.messages().locked(id).await?;
+                demand_version(expected_version, &seen)?;
                 if seen.status != Some(DeliveryStatus::Failed) {
                     return Err(Error::rejected(
                         "MESSAGE_NOT_FAILED",
@@ -132,7 +147,7 @@ impl MessageService for Messages {
         request: Request<ResolveUnknownMessageRequest>,
     ) -> Result<Response<Message>, Status> {
         let scope = Caller::of(&request)?.scope()?;
-        let ResolveUnknownMessageRequest { message_id, outcome } = request.into_inner();
+        let ResolveUnknownMessageRequest { message_id, outcome, expected_version } = request.into_inner();
         let id: MessageId = wire::id("message_id", &message_id)?;
         let outcome = UnknownOutcome::try_from(outcome).unwrap_or_default();
         let found = match outcome {
@@ -147,6 +162,7 @@ impl MessageService for Messages {
             .of(scope)
             .transaction(async |db| {
                 let seen = db.messages().locked(id).await?;
+                demand_version(expected_version, &seen)?;
                 if seen.status != Some(DeliveryStatus::Unknown) {
                     return Err(Error::rejected("OUTCOME_KNOWN", "the outcome of this message is known"));
                 }
@@ -162,6 +178,10 @@ impl MessageService for Messages {
 
         Ok(Response::new((&message).into()))
     }
+}
+
+fn demand_version(expected: i64, seen: &Row) -> Result<()> {
+    changed::unless(expected, seen.version, "switchboard.conversation.v1.Message", || Message::from(seen))
 }
 
 /// The message of a repeated request with an id of the client's own.

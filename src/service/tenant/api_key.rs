@@ -15,7 +15,7 @@ use crate::{
         tenant::{ApiKey, NewApiKey, Permissions},
     },
     wire::{
-        self,
+        self, changed,
         page::Page,
         tenant::v1::{
             self, CreateApiKeyRequest, CreateApiKeyResponse, ListApiKeysRequest, ListApiKeysResponse,
@@ -108,7 +108,8 @@ impl ApiKeyService for ApiKeys {
         request: Request<RevokeApiKeyRequest>,
     ) -> Result<Response<v1::ApiKey>, Status> {
         let scope = Caller::of(&request)?.scope()?;
-        let id: ApiKeyId = wire::id("api_key_id", &request.into_inner().api_key_id)?;
+        let RevokeApiKeyRequest { api_key_id, expected_version } = request.into_inner();
+        let id: ApiKeyId = wire::id("api_key_id", &api_key_id)?;
 
         let answer = self
             .store
@@ -119,6 +120,8 @@ impl ApiKeyService for ApiKeys {
                     if seen.revoked_at.is_some() {
                         return Ok(seen);
                     }
+                    let name = "switchboard.tenant.v1.ApiKey";
+                    changed::unless(expected_version, seen.version, name, || v1::ApiKey::from(&seen))?;
                     let key = db.api_keys().revoke(seen).await?;
                     let subject = key.id.to_string();
                     db.emit(Event::TenantUpdated { subject, action: "api_key.revoked".to_owned() });

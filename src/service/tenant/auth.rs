@@ -1,5 +1,6 @@
 //! AuthService: signing up, in and out.
 
+use chrono::TimeDelta;
 use tonic::{Request, Response, Status};
 
 use super::{join, session};
@@ -36,11 +37,13 @@ use crate::{
 pub struct Auth {
     store: Store,
     passwords: Passwords,
+    /// How long a session lasts.
+    lifetime: TimeDelta,
 }
 
 impl Auth {
-    pub fn new(store: Store, passwords: Passwords) -> Self {
-        Self { store, passwords }
+    pub fn new(store: Store, passwords: Passwords, lifetime: TimeDelta) -> Self {
+        Self { store, passwords, lifetime }
     }
 }
 
@@ -81,7 +84,8 @@ impl AuthService for Auth {
                     let member = join::join(&tenant, &invite, &user).await?;
                     (tenant.tenants().get().await?, member.role)
                 };
-                let session = db.sessions().add(user.id, Some(tenant.id), token.hash()).await?;
+                let session =
+                    db.sessions().add(user.id, Some(tenant.id), token.hash(), self.lifetime).await?;
                 Ok(Some(Opened { session, user, place: Some((tenant, role)) }))
             })
             .await?;
@@ -99,7 +103,9 @@ impl AuthService for Auth {
             tenant: place.as_ref().map(|(tenant, _)| tenant.into()),
             role: wire_role(place.as_ref()),
         };
-        Ok(session::hand_over(answer, &token, cookie, |answer, text| answer.session_token = text)?)
+        Ok(session::hand_over(answer, &token, cookie, self.lifetime, |answer, text| {
+            answer.session_token = text
+        })?)
     }
 
     async fn sign_in(&self, request: Request<SignInRequest>) -> Result<Response<SignInResponse>, Status> {
@@ -124,7 +130,7 @@ impl AuthService for Auth {
                 }
                 let place = place(db, &user, tenant).await?;
                 let tenant = place.as_ref().map(|(tenant, _)| tenant.id);
-                let session = db.sessions().add(user.id, tenant, token.hash()).await?;
+                let session = db.sessions().add(user.id, tenant, token.hash(), self.lifetime).await?;
                 Ok(Opened { session, user: user.clone(), place })
             })
             .await?;
@@ -136,7 +142,9 @@ impl AuthService for Auth {
             tenant: place.as_ref().map(|(tenant, _)| tenant.into()),
             role: wire_role(place.as_ref()),
         };
-        Ok(session::hand_over(answer, &token, cookie, |answer, text| answer.session_token = text)?)
+        Ok(session::hand_over(answer, &token, cookie, self.lifetime, |answer, text| {
+            answer.session_token = text
+        })?)
     }
 
     async fn sign_out(&self, request: Request<SignOutRequest>) -> Result<Response<SignOutResponse>, Status> {

@@ -1,5 +1,6 @@
 //! How a session's token reaches its owner: in the answer, or as a cookie that scripts cannot read.
 
+use chrono::TimeDelta;
 use tonic::{
     Request, Response,
     metadata::{MetadataMap, MetadataValue},
@@ -8,7 +9,6 @@ use tonic::{
 use crate::{
     auth::token::Token,
     error::{Error, Result},
-    store::tenant::SESSION_LIFETIME,
 };
 
 /// The name binds it to https, this host and the whole of it (RFC 6265bis, `__Host-`).
@@ -25,16 +25,17 @@ pub(super) fn has_cookie<T>(request: &Request<T>) -> bool {
     request.metadata().get_all("cookie").iter().any(|cookies| cookies.to_str().is_ok_and(ours))
 }
 
-/// Puts the token into the answer's text or, when `cookie` says so, into a cookie.
+/// Puts the token into the answer's text or, when `cookie` says so, into a cookie that lasts for `lifetime`.
 pub(super) fn hand_over<T>(
     answer: T,
     token: &Token,
     cookie: bool,
+    lifetime: TimeDelta,
     text: impl FnOnce(&mut T, String),
 ) -> Result<Response<T>> {
     let mut response = Response::new(answer);
     if cookie {
-        let cookie = format!("{COOKIE}={}; Max-Age={}", token.text(), SESSION_LIFETIME.num_seconds());
+        let cookie = format!("{COOKIE}={}; Max-Age={}", token.text(), lifetime.num_seconds());
         set(response.metadata_mut(), &cookie)?;
     } else {
         text(response.get_mut(), token.text().to_owned());

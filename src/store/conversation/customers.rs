@@ -55,6 +55,24 @@ pub struct CustomerChange {
     pub blocked: Option<(bool, Option<String>)>,
 }
 
+impl CustomerChange {
+    /// The customer as it would be.
+    pub fn applied(self, to: Customer) -> Customer {
+        let Self { display_name, phone, email, language, tags, blocked } = self;
+        let (blocked, block_reason) = blocked.unwrap_or((to.blocked, to.block_reason));
+        Customer {
+            display_name: display_name.unwrap_or(to.display_name),
+            phone: phone.unwrap_or(to.phone),
+            email: email.unwrap_or(to.email),
+            language: language.unwrap_or(to.language),
+            tags: tags.map_or(to.tags, Into::into),
+            blocked,
+            block_reason,
+            ..to
+        }
+    }
+}
+
 impl<C: ConnectionTrait> Customers<'_, C> {
     pub async fn get(&self, id: CustomerId) -> Result<Customer> {
         let found = self.0.find::<customer::Entity>().filter(customer::Column::Id.eq(id));

@@ -40,6 +40,15 @@ pub struct Item<'a> {
     pub body: Option<Json>,
 }
 
+/// What is known of a whole delivery to which its sender gave a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The name was never used, or for the same body.
+    Same,
+    /// The name stands for another body.
+    Other,
+}
+
 /// What the gate found.
 #[derive(Debug, PartialEq)]
 pub enum Entry {
@@ -60,6 +69,11 @@ const EXPECT: &str = "insert into inbox (tenant_id, id, channel_id, dedupe_key, 
      values ($1, $2, $3, $4, 'expected', $5, $6, $7) \
      on conflict (tenant_id, channel_id, dedupe_key) do update set received_at = inbox.received_at \
      returning id, outcome, body";
+
+const RECOGNISE: &str = "insert into inbox (tenant_id, id, channel_id, dedupe_key, outcome, kind, received_at, body) \
+     values ($1, $2, $3, $4, 'taken', 'delivery', $5, $6) \
+     on conflict (tenant_id, channel_id, dedupe_key) do update set received_at = inbox.received_at \
+     returning body";
 
 const SET_ASIDE: &str = "update inbox set outcome = $4, body = $5 \
      where tenant_id = $1 and channel_id = $2 and dedupe_key = $3";
@@ -89,6 +103,24 @@ impl Inbox<'_, Tx> {
             }
             _ => Ok(Entry::New),
         }
+    }
+
+    /// Remembers what `name` stands for: a body with this SHA-256. Waits for whoever uses the same name at
+    /// this moment.
+    pub async fn recognise(&self, channel: ChannelId, name: &str, sha256: [u8; 32]) -> Result<Known> {
+        let mine = Json::String(hex::encode(sha256));
+        let values: [Value; 6] = [
+            self.0.tenant().into(),
+            self.0.env().id::<InboxId>().into(),
+            channel.into(),
+            format!("delivery:{name}").into(),
+            self.0.env().now().into(),
+            mine.clone().into(),
+        ];
+        let row = self.0.conn().query_one_raw(statement(self.0.backend(), RECOGNISE, values)).await?;
+        let row = row.ok_or_else(|| Error::internal(anyhow::anyhow!("an upsert returned no row")))?;
+        let found: Json = row.try_get("", "body")?;
+        Ok(if found == mine { Known::Same } else { Known::Other })
     }
 
     /// Keeps an item that was let in as it came, because it could not be put where it belongs.

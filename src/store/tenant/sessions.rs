@@ -15,9 +15,6 @@ use crate::{
 
 pub use crate::store::entity::session::Model as Session;
 
-/// How long a session lasts.
-pub const LIFETIME: TimeDelta = TimeDelta::days(7);
-
 /// The sessions.
 pub struct Sessions<'a, C>(&'a SystemDb<C>);
 
@@ -28,8 +25,14 @@ impl<C: ConnectionTrait> SystemDb<C> {
 }
 
 impl Sessions<'_, Tx> {
-    /// Opens a session for [`LIFETIME`].
-    pub async fn add(&self, user: UserId, tenant: Option<TenantId>, token_hash: [u8; 32]) -> Result<Session> {
+    /// Opens a session that lasts for `lifetime`.
+    pub async fn add(
+        &self,
+        user: UserId,
+        tenant: Option<TenantId>,
+        token_hash: [u8; 32],
+        lifetime: TimeDelta,
+    ) -> Result<Session> {
         let now = self.0.env().now();
         let session = Session {
             id: self.0.env().id(),
@@ -37,7 +40,7 @@ impl Sessions<'_, Tx> {
             token_hash: token_hash.to_vec(),
             tenant_id: tenant,
             create_time: now,
-            expires_at: now + LIFETIME,
+            expires_at: now + lifetime,
             last_seen_at: now,
             revoked_at: None,
         };

@@ -115,7 +115,7 @@ impl World {
         let token = Token::make(Kind::Session, &self.env);
         let hash = token.hash();
         let added =
-            self.store.system().transaction(async |db| db.sessions().add(user, tenant, hash).await).await;
+            self.store.system().transaction(async |db| db.sessions().add(user, tenant, hash, TimeDelta::days(7)).await).await;
         added.unwrap();
         format!("Bearer {}", token.text())
     }

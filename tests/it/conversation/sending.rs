@@ -19,7 +19,7 @@ use super::{
 };
 use crate::support::both;
 
-fn context(shop: &Shop, job: JobId, tries: i16) -> Context {
+pub(super) fn context(shop: &Shop, job: JobId, tries: i16) -> Context {
     Context {
         scope: TenantScope::of_job(shop.tenant, job),
         job,
@@ -31,6 +31,7 @@ fn context(shop: &Shop, job: JobId, tries: i16) -> Context {
         http: shop.http.clone(),
         ai: Ai::Offline,
         switches: Switches::default(),
+        public_url: "https://chat.example".into(),
         env: shop.env.clone(),
         cancelled: CancellationToken::new(),
     }
@@ -158,7 +159,7 @@ async fn a_refusal_has_a_reason_and_can_be_tried_again_by_hand() {
         assert_eq!(failed.status, Some(DeliveryStatus::Failed));
         assert_eq!(failed.failure_reason.as_deref(), Some("RECIPIENT_UNREACHABLE"));
 
-        let retry = v1::RetryMessageRequest { message_id: message.id.to_string() };
+        let retry = v1::RetryMessageRequest { message_id: message.id.to_string(), ..Default::default() };
         let again = shop.messages().retry_message(retry.clone()).await.unwrap().into_inner();
         assert_eq!((again.status(), again.attempt), (v1::DeliveryStatus::Queued, 2));
         sandbox.behave(quiet());
@@ -215,7 +216,7 @@ async fn what_may_have_been_sent_is_never_sent_again() {
         let unknown = shop.message(message.id).await;
         assert_eq!(unknown.status, Some(DeliveryStatus::Unknown));
         assert_eq!(unknown.failure_reason.as_deref(), Some("OUTCOME_UNKNOWN"));
-        let retry = v1::RetryMessageRequest { message_id: message.id.to_string() };
+        let retry = v1::RetryMessageRequest { message_id: message.id.to_string(), ..Default::default() };
         assert_eq!(reason(&shop.messages().retry_message(retry).await.unwrap_err()), "MESSAGE_NOT_FAILED");
 
         // A report with our id in it tells that it arrived.
@@ -235,8 +236,11 @@ async fn a_person_decides_what_nobody_knows() {
         let (shop, sandbox) = (Shop::open(&pair).await, sandbox().await);
         let channel = shop.whatsapp_at(sandbox.url()).await;
         let resolve = async |id: MessageId, outcome: v1::UnknownOutcome| {
-            let request =
-                v1::ResolveUnknownMessageRequest { message_id: id.to_string(), outcome: outcome.into() };
+            let request = v1::ResolveUnknownMessageRequest {
+                message_id: id.to_string(),
+                outcome: outcome.into(),
+                ..Default::default()
+            };
             shop.messages().resolve_unknown_message(request).await.map(tonic::Response::into_inner)
         };
         sandbox.behave(Behaviour { timeout_after_accept: 1, silent: true, ..Behaviour::default() });

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use http::{HeaderMap, HeaderValue, Method};
 use secrecy::SecretBox;
 use serde_json::Value;
@@ -41,6 +41,9 @@ use tonic::{
 
 use super::payload::{BEGIN, NUMBER};
 use crate::{support::Pair, transaction::tenant};
+
+/// Where messengers reach the shops' server.
+pub const PUBLIC_URL: &str = "https://chat.example";
 
 pub const APP_SECRET: &str = "test-app-secret";
 
@@ -106,6 +109,8 @@ impl Shop {
             passwords: Passwords::new("pepper".into(), 4, env.clone()),
             keys: keys.clone(),
             http: http.clone(),
+            session: TimeDelta::days(7),
+            public_url: PUBLIC_URL.into(),
             started: env.now(),
         };
         let routes = routes(&parts);

@@ -149,7 +149,7 @@ async fn what_cannot_be_sent_is_refused_with_a_reason() {
         };
         let block = async |blocked| {
             let customer_id = conversation.customer_id.clone();
-            let request = v1::BlockCustomerRequest { customer_id, blocked, reason: String::new() };
+            let request = v1::BlockCustomerRequest { customer_id, blocked, ..Default::default() };
             shop.customers().block_customer(request).await.unwrap();
         };
 
@@ -254,6 +254,7 @@ async fn lists_go_on_without_gap_or_repeat() {
     .await;
 }
 
+/// Acceptance case 122, as far as assigning and releasing go, and what lists show of it.
 #[tokio::test]
 async fn filters_and_reading() {
     both(async |pair| {

@@ -88,6 +88,7 @@ impl Stage {
             http: self.shop.http.clone(),
             ai,
             switches: Switches::default(),
+            public_url: "https://chat.example".into(),
             env: self.shop.env.clone(),
             cancelled: CancellationToken::new(),
         }

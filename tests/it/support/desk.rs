@@ -54,7 +54,7 @@ impl Desk {
         let settings = Settings { url: pair.database_url.clone(), pool: 8 };
         let store = connect(&settings, env.clone()).await.unwrap();
         let passwords = Passwords::new("a pepper for tests".into(), 4, env.clone());
-        let routes = service::tenant::people(Routes::default(), &store, &passwords);
+        let routes = service::tenant::people(Routes::default(), &store, &passwords, TimeDelta::days(7));
         let routes = service::billing::over(routes, &store);
         let routes = service::admin::over(routes, &store, env.now()).prepare();
         Self { store, env, passwords, database_url: pair.database_url.clone(), routes }
