@@ -281,7 +281,7 @@ impl Inner {
         Ok(Request::from_parts(parts, body))
     }
 
-    /// The key that the client gave the command, if it works on a tenant's rows.
+    /// The key that the client gave the command.
     fn idempotency(
         &self,
         policy: &MethodPolicy,
@@ -289,12 +289,11 @@ impl Inner {
         message: &[u8],
         caller: &Caller,
     ) -> Result<Option<Arc<IdempotencyKey>>> {
-        let (Some(given), Ok(scope)) = (headers.get(IDEMPOTENCY_KEY), caller.scope()) else {
+        let (Some(given), Ok(actor)) = (headers.get(IDEMPOTENCY_KEY), caller.actor()) else {
             return Ok(None);
         };
-        let owner = (scope.tenant(), scope.actor());
         let text = given.to_str().unwrap_or_default();
-        let key = IdempotencyKey::new(&self.secret, owner, &policy.path(), text, message)?;
+        let key = IdempotencyKey::new(&self.secret, actor, &policy.path(), text, message)?;
         Ok(Some(Arc::new(key)))
     }
 

@@ -158,22 +158,31 @@ impl Caller {
         caller.ok_or_else(|| Error::internal(anyhow::anyhow!("no caller: the access layer is not in place")))
     }
 
+    /// In whose name the call changes things.
+    pub fn actor(&self) -> Result<Actor> {
+        match self.identity {
+            Some(Identity::Person { user, .. }) => Ok(Actor::User(user)),
+            Some(Identity::Machine { key, .. }) => Ok(Actor::ApiKey(key)),
+            None => Err(Error::Unauthenticated),
+        }
+    }
+
     /// The right to work on the caller's tenant.
     pub fn scope(&self) -> Result<TenantScope> {
-        let scope = match self.identity {
-            Some(Identity::Person { user, tenant: Some((tenant, _)), .. }) => {
-                TenantScope::of_credential(tenant, Actor::User(user))
+        let actor = self.actor()?;
+        let tenant = match self.identity {
+            Some(Identity::Person { tenant: Some((tenant, _)), .. } | Identity::Machine { tenant, .. }) => {
+                tenant
             }
-            Some(Identity::Person { .. }) => {
-                return Err(Error::rejected("NO_CURRENT_TENANT", "choose a tenant first"));
-            }
-            Some(Identity::Machine { key, tenant, .. }) => {
-                TenantScope::of_credential(tenant, Actor::ApiKey(key))
-            }
-            None => return Err(Error::Unauthenticated),
+            _ => return Err(Error::rejected("NO_CURRENT_TENANT", "choose a tenant first")),
         };
+        Ok(self.of_request(TenantScope::of_credential(tenant, actor)))
+    }
+
+    /// `scope` with what the request says of itself: its audit action, its id, its idempotency key.
+    pub fn of_request(&self, scope: TenantScope) -> TenantScope {
         let scope = scope.audited(self.audit.clone()).in_request(self.request.clone());
-        Ok(scope.once(self.idempotency.clone()))
+        scope.once(self.idempotency.clone())
     }
 
     /// The signed-in person.

@@ -13,7 +13,6 @@ use crate::{
     domain::signature::hmac_sha256,
     env::Env,
     error::{Error, Result},
-    id::TenantId,
 };
 
 /// The most characters of a key (`Idempotency-Key`).
@@ -35,7 +34,7 @@ impl IdempotencyKey {
     /// The text is empty, longer than 255 characters, or not printable ASCII.
     pub fn new(
         secret: &SecretString,
-        (tenant, actor): (TenantId, Actor),
+        actor: Actor,
         method: &str,
         text: &str,
         message: &[u8],
@@ -43,7 +42,7 @@ impl IdempotencyKey {
         if text.is_empty() || text.len() > MOST || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(Error::invalid("idempotency-key", "expected 1 to 255 printable ASCII characters"));
         }
-        let owned = format!("{}|{}|{text}", tenant.0, actor.label());
+        let owned = format!("{}|{text}", actor.label());
         let sealing = hmac_sha256(secret.expose_secret().as_bytes(), format!("answer|{owned}").as_bytes());
         Ok(Self {
             method: method.to_owned(),
@@ -62,7 +61,7 @@ impl IdempotencyKey {
         &self.method
     }
 
-    /// SHA-256 of tenant, actor and text.
+    /// SHA-256 of actor and text.
     pub fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
@@ -92,13 +91,11 @@ impl fmt::Debug for IdempotencyKey {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use uuid::Uuid;
 
     use super::*;
 
     fn key(text: &str, message: &[u8]) -> Result<IdempotencyKey> {
-        let owner = (TenantId(Uuid::from_u128(1)), Actor::Customer);
-        IdempotencyKey::new(&"pepper".into(), owner, "/p.S/M", text, message)
+        IdempotencyKey::new(&"pepper".into(), Actor::Customer, "/p.S/M", text, message)
     }
 
     #[test]

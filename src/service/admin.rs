@@ -35,8 +35,5 @@ pub fn over(routes: Routes, store: &Store, started: DateTime<Utc>) -> Routes {
 
 /// The right of staff to work on `tenant`, in their own name.
 fn scope(caller: &Caller, staff: Staff, tenant: TenantId) -> TenantScope {
-    TenantScope::of_platform(tenant)
-        .acting_as(Actor::User(staff.user()))
-        .audited(caller.audit.clone())
-        .in_request(caller.request.clone())
+    caller.of_request(TenantScope::of_platform(tenant).acting_as(Actor::User(staff.user())))
 }

@@ -28,6 +28,11 @@ fn rows_of_tenants_are_reached_through_the_scope() {
 }
 
 #[test]
+fn a_command_under_the_same_key_happens_once() {
+    none(&rules::keyless(&tree(&["src"])));
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     none(&rules::unfinished(&tree(EVERYTHING)));
 }

@@ -53,27 +53,30 @@ impl GrantService for Grants {
 
         let id = id.unwrap_or_else(|| self.store.env().id());
         let new = NewGrant { id, starts_at, ends_at, reason, creator: staff.user() };
-        let grant = self
+        let answer = self
             .store
             .of(scope(&caller, staff, tenant))
-            .transaction(async |db| {
-                db.tenants().get().await?;
-                let grant = db.grants().add(new.clone()).await?;
-                let record = NewAction {
-                    action: "grant.create",
-                    target_kind: "grant",
-                    target_id: grant.id.to_string(),
-                    staff: staff.user(),
-                    reason: grant.reason.clone(),
-                    outcome: Outcome::Changed(json!({"status": "none"})),
-                };
-                db.record_action(record).await?;
-                let subject = grant.id.to_string();
-                db.emit(Event::TenantUpdated { subject, action: "grant.created".to_owned() });
-                Ok(grant)
-            })
+            .command(
+                async |db| {
+                    db.tenants().get().await?;
+                    let grant = db.grants().add(new.clone()).await?;
+                    let record = NewAction {
+                        action: "grant.create",
+                        target_kind: "grant",
+                        target_id: grant.id.to_string(),
+                        staff: staff.user(),
+                        reason: grant.reason.clone(),
+                        outcome: Outcome::Changed(json!({"status": "none"})),
+                    };
+                    db.record_action(record).await?;
+                    let subject = grant.id.to_string();
+                    db.emit(Event::TenantUpdated { subject, action: "grant.created".to_owned() });
+                    Ok(grant)
+                },
+                |grant| Ok((&grant).into()),
+            )
             .await?;
-        Ok(Response::new((&grant).into()))
+        Ok(Response::new(answer))
     }
 
     async fn list_grants(
@@ -105,38 +108,43 @@ impl GrantService for Grants {
         let id: GrantId = wire::id("grant_id", &grant_id)?;
         let reason = wire::admin::reason(&reason)?;
 
-        let (grant, already_in_state) = self
+        let answer = self
             .store
             .of(scope(&caller, staff, tenant))
-            .transaction(async |db| {
-                let seen = db.grants().lock(id).await?;
-                let already = seen.revoked_at.is_some();
-                if !already {
-                    let name = "switchboard.admin.v1.Grant";
-                    changed::unless(expected_version, seen.version, name, || Grant::from(&seen))?;
-                }
-                let outcome = match already {
-                    true => Outcome::Already("revoked"),
-                    false => Outcome::Changed(json!({"status": "granted", "ends_at": seen.ends_at})),
-                };
-                let record = NewAction {
-                    action: "grant.revoke",
-                    target_kind: "grant",
-                    target_id: id.to_string(),
-                    staff: staff.user(),
-                    reason: reason.clone(),
-                    outcome,
-                };
-                db.record_action(record).await?;
-                if already {
-                    return Ok((seen, true));
-                }
-                let grant = db.grants().revoke(seen, staff.user(), reason.clone()).await?;
-                let subject = grant.id.to_string();
-                db.emit(Event::TenantUpdated { subject, action: "grant.revoked".to_owned() });
-                Ok((grant, false))
-            })
+            .command(
+                async |db| {
+                    let seen = db.grants().lock(id).await?;
+                    let already = seen.revoked_at.is_some();
+                    if !already {
+                        let name = "switchboard.admin.v1.Grant";
+                        changed::unless(expected_version, seen.version, name, || Grant::from(&seen))?;
+                    }
+                    let outcome = match already {
+                        true => Outcome::Already("revoked"),
+                        false => Outcome::Changed(json!({"status": "granted", "ends_at": seen.ends_at})),
+                    };
+                    let record = NewAction {
+                        action: "grant.revoke",
+                        target_kind: "grant",
+                        target_id: id.to_string(),
+                        staff: staff.user(),
+                        reason: reason.clone(),
+                        outcome,
+                    };
+                    db.record_action(record).await?;
+                    if already {
+                        return Ok((seen, true));
+                    }
+                    let grant = db.grants().revoke(seen, staff.user(), reason.clone()).await?;
+                    let subject = grant.id.to_string();
+                    db.emit(Event::TenantUpdated { subject, action: "grant.revoked".to_owned() });
+                    Ok((grant, false))
+                },
+                |(grant, already_in_state)| {
+                    Ok(RevokeGrantResponse { grant: Some((&grant).into()), already_in_state })
+                },
+            )
             .await?;
-        Ok(Response::new(RevokeGrantResponse { grant: Some((&grant).into()), already_in_state }))
+        Ok(Response::new(answer))
     }
 }

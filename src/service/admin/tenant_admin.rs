@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::scope;
 use crate::{
-    auth::{Caller, Staff},
+    auth::Caller,
     domain::event::Event,
     error::Result,
     id::TenantId,
@@ -60,13 +60,14 @@ impl TenantAdminService for TenantAdmin {
         request: Request<RestrictTenantRequest>,
     ) -> Result<Response<RestrictTenantResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let staff = caller.staff()?;
         let RestrictTenantRequest { tenant_id, reason, expected_version } = request.into_inner();
         let tenant = wire::id("tenant_id", &tenant_id)?;
         let reason = wire::admin::reason(&reason)?;
-        let (tenant, already_in_state) =
-            self.set(&caller, staff, tenant, true, &reason, expected_version).await?;
-        Ok(Response::new(RestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state }))
+        let answer = |(tenant, already_in_state): (TenantOverview, bool)| {
+            Ok(RestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state })
+        };
+        let set = self.set(&caller, tenant, true, &reason, expected_version, answer);
+        Ok(Response::new(set.await?))
     }
 
     async fn unrestrict_tenant(
@@ -74,60 +75,71 @@ impl TenantAdminService for TenantAdmin {
         request: Request<UnrestrictTenantRequest>,
     ) -> Result<Response<UnrestrictTenantResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let staff = caller.staff()?;
         let UnrestrictTenantRequest { tenant_id, reason, expected_version } = request.into_inner();
         let tenant = wire::id("tenant_id", &tenant_id)?;
         let reason = wire::admin::reason(&reason)?;
-        let (tenant, already_in_state) =
-            self.set(&caller, staff, tenant, false, &reason, expected_version).await?;
-        Ok(Response::new(UnrestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state }))
+        let answer = |(tenant, already_in_state): (TenantOverview, bool)| {
+            Ok(UnrestrictTenantResponse { tenant: Some((&tenant).into()), already_in_state })
+        };
+        let set = self.set(&caller, tenant, false, &reason, expected_version, answer);
+        Ok(Response::new(set.await?))
     }
 }
 
 impl TenantAdmin {
     /// Restricts the tenant or lifts that; tells whether it was so before.
-    async fn set(
+    async fn set<M: prost::Message + Default>(
         &self,
         caller: &Caller,
-        staff: Staff,
         tenant: TenantId,
         restrict: bool,
         reason: &str,
         expected: i64,
-    ) -> Result<(TenantOverview, bool)> {
+        answer: impl Fn((TenantOverview, bool)) -> Result<M>,
+    ) -> Result<M> {
+        let staff = caller.staff()?;
         let (action, told, state) = match restrict {
             true => ("tenant.restrict", "tenant.restricted", "restricted"),
             false => ("tenant.unrestrict", "tenant.unrestricted", "active"),
         };
         let db = self.store.of(scope(caller, staff, tenant));
-        db.transaction(async |db| {
-            let seen = db.tenants().lock().await?;
-            let already = seen.restricted == restrict;
-            if !already && expected != 0 && expected != seen.version {
-                let name = "switchboard.admin.v1.TenantSummary";
-                let now = db.overview(seen.clone()).await?;
-                changed::unless(expected, seen.version, name, || TenantSummary::from(&now))?;
-            }
-            let outcome = match already {
-                true => Outcome::Already(state),
-                false => Outcome::Changed(json!({
-                    "status": if seen.restricted { "restricted" } else { "active" },
-                    "reason": seen.restricted_reason,
-                })),
-            };
-            let target_id = tenant.to_string();
-            let reason = reason.to_owned();
-            let kept = restrict.then(|| reason.clone());
-            let record =
-                NewAction { action, target_kind: "tenant", target_id, staff: staff.user(), reason, outcome };
-            db.record_action(record).await?;
-            if already {
-                return Ok((db.overview(seen).await?, true));
-            }
-            let tenant = db.tenants().restrict(seen, kept).await?;
-            db.emit(Event::TenantUpdated { subject: tenant.id.to_string(), action: told.to_owned() });
-            Ok((db.overview(tenant).await?, false))
-        })
+        db.command(
+            async |db| {
+                let seen = db.tenants().lock().await?;
+                let already = seen.restricted == restrict;
+                if !already && expected != 0 && expected != seen.version {
+                    let name = "switchboard.admin.v1.TenantSummary";
+                    let now = db.overview(seen.clone()).await?;
+                    changed::unless(expected, seen.version, name, || TenantSummary::from(&now))?;
+                }
+                let outcome = match already {
+                    true => Outcome::Already(state),
+                    false => Outcome::Changed(json!({
+                        "status": if seen.restricted { "restricted" } else { "active" },
+                        "reason": seen.restricted_reason,
+                    })),
+                };
+                let target_id = tenant.to_string();
+                let reason = reason.to_owned();
+                let kept = restrict.then(|| reason.clone());
+                let record = NewAction {
+                    action,
+                    target_kind: "tenant",
+                    target_id,
+                    staff: staff.user(),
+                    reason,
+                    outcome,
+                };
+                db.record_action(record).await?;
+                if already {
+                    return Ok((db.overview(seen).await?, true));
+                }
+                let tenant = db.tenants().restrict(seen, kept).await?;
+                db.emit(Event::TenantUpdated { subject: tenant.id.to_string(), action: told.to_owned() });
+                Ok((db.overview(tenant).await?, false))
+            },
+            answer,
+        )
         .await
     }
 }

@@ -104,7 +104,7 @@ impl AuthService for Auth {
             role: wire_role(place.as_ref()),
         };
         Ok(session::hand_over(answer, &token, cookie, self.lifetime, |answer, text| {
-            answer.session_token = text
+            answer.session_token = text;
         })?)
     }
 
@@ -143,7 +143,7 @@ impl AuthService for Auth {
             role: wire_role(place.as_ref()),
         };
         Ok(session::hand_over(answer, &token, cookie, self.lifetime, |answer, text| {
-            answer.session_token = text
+            answer.session_token = text;
         })?)
     }
 

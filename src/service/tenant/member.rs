@@ -151,18 +151,19 @@ impl MemberService for Members {
         let system = self.store.system();
         let user = system.users().get(user).await?;
         let invite = join::invite(&system, &token).await?;
-        let scope =
-            join::scope(&invite, &user).audited(caller.audit.clone()).in_request(caller.request.clone());
-        let member = self
+        let answer = self
             .store
-            .of(scope)
-            .transaction(async |db| {
-                let member = join::join(db, &invite, &user).await?;
-                db.bind_session(session, user.id).await?;
-                Ok(member)
-            })
+            .of(caller.of_request(join::scope(&invite, &user)))
+            .command(
+                async |db| {
+                    let member = join::join(db, &invite, &user).await?;
+                    db.bind_session(session, user.id).await?;
+                    Ok(member)
+                },
+                |member| Ok((&member, &user).into()),
+            )
             .await?;
-        Ok(Response::new((&member, &user).into()))
+        Ok(Response::new(answer))
     }
 
     async fn update_member_role(

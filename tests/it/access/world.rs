@@ -114,8 +114,11 @@ impl World {
     pub async fn session(&self, user: UserId, tenant: Option<TenantId>) -> String {
         let token = Token::make(Kind::Session, &self.env);
         let hash = token.hash();
-        let added =
-            self.store.system().transaction(async |db| db.sessions().add(user, tenant, hash, TimeDelta::days(7)).await).await;
+        let added = self
+            .store
+            .system()
+            .transaction(async |db| db.sessions().add(user, tenant, hash, TimeDelta::days(7)).await)
+            .await;
         added.unwrap();
         format!("Bearer {}", token.text())
     }

@@ -66,6 +66,27 @@ pub fn unscoped(tree: &[Source]) -> Vec<String> {
     found
 }
 
+/// Handlers that write and keep no answer for a repeat, and why they need none.
+const KEYLESS: &[(&str, &str)] = &[
+    ("src/service/tenant/auth.rs", "whoever signs up, in or out works on no tenant's rows"),
+    ("src/service/conversation/ingress.rs", "a webhook is known again by its own id"),
+    ("src/service/conversation/channel.rs", "a test of a channel asks anew each time"),
+    ("src/service/admin/owner.rs", "runs at start, for nobody"),
+];
+
+/// Writes of handlers that a repeat under the same idempotency key would do again.
+pub fn keyless(tree: &[Source]) -> Vec<String> {
+    let handlers = tree.iter().filter(|source| source.path.starts_with("src/service/"));
+    let handlers = handlers.filter(|source| !KEYLESS.iter().any(|(path, _)| *path == source.path));
+    let handlers: Vec<Source> =
+        handlers.map(|source| Source::new(&source.path, source.untested_code())).collect();
+    each_line(
+        &handlers,
+        |line| line.contains(".transaction("),
+        "writes without `command`: a repeat does it again",
+    )
+}
+
 /// The `impl` blocks of `SystemDb` and of the repositories that are made of one.
 fn system_blocks(code: &str) -> Vec<Range<usize>> {
     let made_of_one = code.lines().filter_map(|line| {
@@ -136,6 +157,14 @@ fn a_promise_to_finish_later_is_seen() {
         assert_eq!(unfinished(&one("src/a.rs", &text)).len(), 1, "{text}");
     }
     assert!(unfinished(&one("src/a.rs", "// done\n")).is_empty());
+}
+
+#[test]
+fn a_handler_that_writes_without_a_key_is_seen() {
+    let text = "fn f() { db.transaction(async |db| Ok(())) }";
+    assert_eq!(keyless(&one("src/service/tenant/x.rs", text)).len(), 1);
+    assert!(keyless(&one("src/jobs/x.rs", text)).is_empty());
+    assert!(keyless(&one("src/service/admin/owner.rs", text)).is_empty());
 }
 
 #[test]
