@@ -23,6 +23,7 @@ use crate::{
         connect_channel::{ConnectChannel, broken},
         outbound::channel_updated,
     },
+    service::recorded_unless,
     store::{
         Store,
         conversation::{Channel as Row, ChannelChange, NewChannel},
@@ -87,22 +88,27 @@ impl ChannelService for Channels {
             return Ok(Response::new(CreateChannelResponse::default()));
         }
 
-        let row = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let secrets = db.channels().seal_secrets(&self.keys, id, &secrets).await?;
-                let (name, account, config) = (name.clone(), account.clone(), config.clone());
-                let row =
-                    db.channels().insert(NewChannel { id, kind, name, account, config, secrets }).await?;
-                ConnectChannel { channel: id }.if_possible(db, &opened).await?;
-                db.emit(channel_updated(&row));
-                Ok(row)
-            })
+            .command(
+                async |db| {
+                    let secrets = db.channels().seal_secrets(&self.keys, id, &secrets).await?;
+                    let (name, account, config) = (name.clone(), account.clone(), config.clone());
+                    let row =
+                        db.channels().insert(NewChannel { id, kind, name, account, config, secrets }).await?;
+                    ConnectChannel { channel: id }.if_possible(db, &opened).await?;
+                    db.emit(channel_updated(&row));
+                    Ok(row)
+                },
+                |row| {
+                    let generated_secrets = generated.clone();
+                    Ok(CreateChannelResponse { channel: Some((&row).into()), generated_secrets })
+                },
+            )
             .await?;
 
-        let channel = Some((&row).into());
-        Ok(Response::new(CreateChannelResponse { channel, generated_secrets: generated }))
+        Ok(Response::new(answer))
     }
 
     async fn get_channel(&self, request: Request<GetChannelRequest>) -> Result<Response<Channel>, Status> {
@@ -147,50 +153,54 @@ impl ChannelService for Channels {
         let secrets = secrets.filter(|_| FIELDS[4..].iter().any(|field| mask.changes(field, true)));
         let secrets = secrets.map(Secrets::from);
 
-        let row = self
+        let answer = self
             .store
-            .of(scope)
-            .transaction(async |db| {
-                let seen = db.channels().get(id).await?;
-                demand_version(expected_version, &seen)?;
-                let mut known = db.channels().open_secrets(&self.keys, &seen).await?;
-                if let Some(Secrets { kind, members }) = &secrets {
-                    let new = Secrets { kind: *kind, members: members.clone() }.of(seen.kind)?;
-                    known.as_object_mut().ok_or_else(unreadable)?.extend(new);
-                }
-                let config = match &account {
-                    Some((kind, _)) if *kind != seen.kind => {
-                        return Err(Error::invalid("account", "the kind of a channel cannot change"));
+            .of(recorded_unless(validate_only, scope))
+            .command(
+                async |db| {
+                    let seen = db.channels().get(id).await?;
+                    demand_version(expected_version, &seen)?;
+                    let mut known = db.channels().open_secrets(&self.keys, &seen).await?;
+                    if let Some(Secrets { kind, members }) = &secrets {
+                        let new = Secrets { kind: *kind, members: members.clone() }.of(seen.kind)?;
+                        known.as_object_mut().ok_or_else(unreadable)?.extend(new);
                     }
-                    Some((_, config)) => Json::Object(config.clone()),
-                    None => seen.config.clone(),
-                };
-                let opened = open(seen.kind, &config, &known)?;
-                if validate_only {
-                    return Ok(seen);
-                }
-                let repaired = account.is_some() || secrets.is_some();
-                let change = ChannelChange {
-                    name: name.clone(),
-                    // A Telegram bot's number is part of its token.
-                    account: repaired.then(|| (opened.external_id().unwrap_or_default().to_owned(), config)),
-                    secrets: match &secrets {
-                        Some(_) => Some(db.channels().seal_secrets(&self.keys, id, &known).await?),
-                        None => None,
-                    },
-                    health: repaired.then_some((Health::Unknown, None)),
-                    enabled: None,
-                };
-                let row = db.channels().change(&seen, change).await?;
-                if repaired {
-                    ConnectChannel { channel: id }.if_possible(db, &opened).await?;
-                }
-                db.emit(channel_updated(&row));
-                Ok(row)
-            })
+                    let config = match &account {
+                        Some((kind, _)) if *kind != seen.kind => {
+                            return Err(Error::invalid("account", "the kind of a channel cannot change"));
+                        }
+                        Some((_, config)) => Json::Object(config.clone()),
+                        None => seen.config.clone(),
+                    };
+                    let opened = open(seen.kind, &config, &known)?;
+                    if validate_only {
+                        return Ok(seen);
+                    }
+                    let repaired = account.is_some() || secrets.is_some();
+                    let change = ChannelChange {
+                        name: name.clone(),
+                        // A Telegram bot's number is part of its token.
+                        account: repaired
+                            .then(|| (opened.external_id().unwrap_or_default().to_owned(), config)),
+                        secrets: match &secrets {
+                            Some(_) => Some(db.channels().seal_secrets(&self.keys, id, &known).await?),
+                            None => None,
+                        },
+                        health: repaired.then_some((Health::Unknown, None)),
+                        enabled: None,
+                    };
+                    let row = db.channels().change(&seen, change).await?;
+                    if repaired {
+                        ConnectChannel { channel: id }.if_possible(db, &opened).await?;
+                    }
+                    db.emit(channel_updated(&row));
+                    Ok(row)
+                },
+                |row| Ok((&row).into()),
+            )
             .await?;
 
-        Ok(Response::new((&row).into()))
+        Ok(Response::new(answer))
     }
 
     async fn set_channel_enabled(
@@ -201,29 +211,32 @@ impl ChannelService for Channels {
         let SetChannelEnabledRequest { channel_id, enabled, expected_version } = request.into_inner();
         let id = wire::id("channel_id", &channel_id)?;
 
-        let row = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.channels().get(id).await?;
-                demand_version(expected_version, &seen)?;
-                if seen.enabled == enabled {
-                    return Ok(seen);
-                }
-                let change = ChannelChange { enabled: Some(enabled), ..ChannelChange::default() };
-                let row = db.channels().change(&seen, change).await?;
-                if enabled {
-                    // What changed while it was off was not told.
-                    let secrets = db.channels().open_secrets(&self.keys, &row).await?;
-                    let opened = open(row.kind, &row.config, &secrets)?;
-                    ConnectChannel { channel: id }.if_possible(db, &opened).await?;
-                }
-                db.emit(channel_updated(&row));
-                Ok(row)
-            })
+            .command(
+                async |db| {
+                    let seen = db.channels().get(id).await?;
+                    demand_version(expected_version, &seen)?;
+                    if seen.enabled == enabled {
+                        return Ok(seen);
+                    }
+                    let change = ChannelChange { enabled: Some(enabled), ..ChannelChange::default() };
+                    let row = db.channels().change(&seen, change).await?;
+                    if enabled {
+                        // What changed while it was off was not told.
+                        let secrets = db.channels().open_secrets(&self.keys, &row).await?;
+                        let opened = open(row.kind, &row.config, &secrets)?;
+                        ConnectChannel { channel: id }.if_possible(db, &opened).await?;
+                    }
+                    db.emit(channel_updated(&row));
+                    Ok(row)
+                },
+                |row| Ok((&row).into()),
+            )
             .await?;
 
-        Ok(Response::new((&row).into()))
+        Ok(Response::new(answer))
     }
 
     async fn test_channel(

@@ -40,20 +40,23 @@ impl Customers {
         expected: i64,
         change: CustomerChange,
         validate_only: bool,
-    ) -> Result<Row> {
+    ) -> Result<Customer> {
         self.store
             .of(recorded_unless(validate_only, caller.scope()?))
-            .transaction(async |db| {
-                let seen = db.customers().get(id).await?;
-                let name = "switchboard.conversation.v1.Customer";
-                changed::unless(expected, seen.version, name, || Customer::from(&seen))?;
-                if validate_only {
-                    return Ok(change.clone().applied(seen));
-                }
-                let row = db.customers().change(&seen, change.clone()).await?;
-                db.emit(Event::CustomerUpdated { customer: row.id, blocked: row.blocked });
-                Ok(row)
-            })
+            .command(
+                async |db| {
+                    let seen = db.customers().get(id).await?;
+                    let name = "switchboard.conversation.v1.Customer";
+                    changed::unless(expected, seen.version, name, || Customer::from(&seen))?;
+                    if validate_only {
+                        return Ok(change.clone().applied(seen));
+                    }
+                    let row = db.customers().change(&seen, change.clone()).await?;
+                    db.emit(Event::CustomerUpdated { customer: row.id, blocked: row.blocked });
+                    Ok(row)
+                },
+                |row: Row| Ok((&row).into()),
+            )
             .await
     }
 }
@@ -115,8 +118,7 @@ impl CustomerService for Customers {
             tags: mask.changes("tags", !tags.is_empty()).then_some(tags),
             blocked: None,
         };
-        let row = self.change(&caller, id, expected_version, change, validate_only).await?;
-        Ok(Response::new((&row).into()))
+        Ok(Response::new(self.change(&caller, id, expected_version, change, validate_only).await?))
     }
 
     async fn block_customer(
@@ -128,7 +130,6 @@ impl CustomerService for Customers {
         let id = wire::id("customer_id", &customer_id)?;
         let reason = Some(reason).filter(|reason| blocked && !reason.is_empty());
         let change = CustomerChange { blocked: Some((blocked, reason)), ..CustomerChange::default() };
-        let row = self.change(&caller, id, expected_version, change, false).await?;
-        Ok(Response::new((&row).into()))
+        Ok(Response::new(self.change(&caller, id, expected_version, change, false).await?))
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     id::{ConversationId, MessageId},
     jobs::outbound::{self, NewOutbound, status_changed},
+    service::recorded_unless,
     store::{
         Store, TenantDb, Tx,
         conversation::{Message as Row, Met, Report},
@@ -86,33 +87,37 @@ impl MessageService for Messages {
             suggestion: None,
         };
 
-        let message = self
-            .store
-            .of(scope)
-            .transaction(async |db| {
-                let seen = db.conversations().locked(conversation).await?;
-                if let Some(sent) = sent_before(db, &new, conversation).await? {
-                    return Ok(Some(sent));
-                }
-                require(db, &demanded, &seen).await?;
-                if validate_only {
-                    outbound::check(db, &seen, &new).await?;
-                    return Ok(None);
-                }
-                outbound::send(db, &seen, new.clone()).await.map(Some)
-            })
-            .await?;
-
         let would_be = || Message {
             conversation_id: conversation.to_string(),
             direction: v1::MessageDirection::Outbound.into(),
             author: v1::MessageAuthor::from(new.author).into(),
             kind: "text".to_owned(),
             text: new.text.clone(),
-            reply_to_id,
+            reply_to_id: reply_to_id.clone(),
             ..Message::default()
         };
-        Ok(Response::new(message.as_ref().map_or_else(would_be, Into::into)))
+
+        let answer = self
+            .store
+            .of(recorded_unless(validate_only, scope))
+            .command(
+                async |db| {
+                    let seen = db.conversations().locked(conversation).await?;
+                    if let Some(sent) = sent_before(db, &new, conversation).await? {
+                        return Ok(Some(sent));
+                    }
+                    require(db, &demanded, &seen).await?;
+                    if validate_only {
+                        outbound::check(db, &seen, &new).await?;
+                        return Ok(None);
+                    }
+                    outbound::send(db, &seen, new.clone()).await.map(Some)
+                },
+                |message| Ok(message.as_ref().map_or_else(would_be, Into::into)),
+            )
+            .await?;
+
+        Ok(Response::new(answer))
     }
 
     async fn retry_message(
@@ -123,23 +128,26 @@ impl MessageService for Messages {
         let RetryMessageRequest { message_id, expected_version } = request.into_inner();
         let id: MessageId = wire::id("message_id", &message_id)?;
 
-        let message = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.messages().locked(id).await?;
-                demand_version(expected_version, &seen)?;
-                if seen.status != Some(DeliveryStatus::Failed) {
-                    return Err(Error::rejected(
-                        "MESSAGE_NOT_FAILED",
-                        "only a failed message can be sent again",
-                    ));
-                }
-                send_again(db, &seen).await
-            })
+            .command(
+                async |db| {
+                    let seen = db.messages().locked(id).await?;
+                    demand_version(expected_version, &seen)?;
+                    if seen.status != Some(DeliveryStatus::Failed) {
+                        return Err(Error::rejected(
+                            "MESSAGE_NOT_FAILED",
+                            "only a failed message can be sent again",
+                        ));
+                    }
+                    send_again(db, &seen).await
+                },
+                |message| Ok((&message).into()),
+            )
             .await?;
 
-        Ok(Response::new((&message).into()))
+        Ok(Response::new(answer))
     }
 
     async fn resolve_unknown_message(
@@ -157,26 +165,29 @@ impl MessageService for Messages {
             UnknownOutcome::Lost => Some((DeliveryStatus::Failed, Some("NOT_ARRIVED".to_owned()))),
         };
 
-        let message = self
+        let answer = self
             .store
             .of(scope)
-            .transaction(async |db| {
-                let seen = db.messages().locked(id).await?;
-                demand_version(expected_version, &seen)?;
-                if seen.status != Some(DeliveryStatus::Unknown) {
-                    return Err(Error::rejected("OUTCOME_KNOWN", "the outcome of this message is known"));
-                }
-                let Some((status, reason)) = found.clone() else { return send_again(db, &seen).await };
-                let met = Met { message: id, attempt: seen.attempt };
-                let report = Report { status, reason, detail: None };
-                let changed = db.messages().report(seen.channel_id, met, &report, None).await?;
-                let changed = changed.ok_or(Error::stale())?;
-                db.emit(status_changed(&changed).ok_or(Error::stale())?);
-                Ok(changed)
-            })
+            .command(
+                async |db| {
+                    let seen = db.messages().locked(id).await?;
+                    demand_version(expected_version, &seen)?;
+                    if seen.status != Some(DeliveryStatus::Unknown) {
+                        return Err(Error::rejected("OUTCOME_KNOWN", "the outcome of this message is known"));
+                    }
+                    let Some((status, reason)) = found.clone() else { return send_again(db, &seen).await };
+                    let met = Met { message: id, attempt: seen.attempt };
+                    let report = Report { status, reason, detail: None };
+                    let changed = db.messages().report(seen.channel_id, met, &report, None).await?;
+                    let changed = changed.ok_or(Error::stale())?;
+                    db.emit(status_changed(&changed).ok_or(Error::stale())?);
+                    Ok(changed)
+                },
+                |message| Ok((&message).into()),
+            )
             .await?;
 
-        Ok(Response::new((&message).into()))
+        Ok(Response::new(answer))
     }
 }
 
