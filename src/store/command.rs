@@ -48,6 +48,7 @@ impl TenantDb {
         let Some(key) = self.scope().idempotency() else { return answer(self.transaction(work).await?) };
         self.transaction(async |db| {
             if let Some(kept) = db.answered(key).await? {
+                db.repeated();
                 return Ok(kept);
             }
             let answer = answer(work.clone()(db).await?)?;

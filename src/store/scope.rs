@@ -71,6 +71,11 @@ impl TenantDb<Tx> {
         self.db.noted().emit(self.scope.tenant(), self.scope.actor(), event);
     }
 
+    /// Says that nothing is done here that was not done, and recorded, before.
+    pub(super) fn repeated(&self) {
+        self.db.noted().repeated();
+    }
+
     /// Has the relay look at `queue` (its bit) once this commits.
     pub fn wake(&self, queue: u16) {
         self.db.noted().wake(self.scope.tenant(), queue);

@@ -62,6 +62,8 @@ pub(super) struct Noted(Mutex<Notes>);
 struct Notes {
     events: Vec<(TenantId, Actor, Event)>,
     wakes: Vec<(TenantId, u16)>,
+    /// Nothing was done: the answer is that of an earlier time, which is in the audit log already.
+    repeated: bool,
 }
 
 impl Noted {
@@ -70,6 +72,9 @@ impl Noted {
     }
     pub(super) fn wake(&self, tenant: TenantId, queue: u16) {
         self.lock().wakes.push((tenant, queue));
+    }
+    pub(super) fn repeated(&self) {
+        self.lock().repeated = true;
     }
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
         // Pushing to a list cannot leave it half changed.
@@ -170,7 +175,7 @@ impl Store {
 /// Writes what the command noted: its events in one statement, and its audit entry.
 async fn record(db: &Db<Tx>, notes: &Notes, scope: Option<&TenantScope>) -> Result<()> {
     events::append(&db.conn, db.env(), &notes.events).await?;
-    if let Some(scope) = scope
+    if let Some(scope) = scope.filter(|_| !notes.repeated)
         && let Some(action) = scope.audit()
     {
         let subject = notes.events.first().map(|(_, _, event)| event.subject());

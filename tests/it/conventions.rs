@@ -2,6 +2,7 @@
 
 mod ids;
 mod lists;
+mod once;
 mod shapes;
 pub mod stage;
 mod versions;

@@ -23,6 +23,7 @@ use crate::{
         connect_channel::{ConnectChannel, broken},
         outbound::channel_updated,
     },
+    service::recorded_unless,
     store::{
         Store,
         conversation::{Channel as Row, ChannelChange, NewChannel},
@@ -101,8 +102,8 @@ impl ChannelService for Channels {
                     Ok(row)
                 },
                 |row| {
-                    let channel = Some((&row).into());
-                    Ok(CreateChannelResponse { channel, generated_secrets: generated.clone() })
+                    let generated_secrets = generated.clone();
+                    Ok(CreateChannelResponse { channel: Some((&row).into()), generated_secrets })
                 },
             )
             .await?;
@@ -154,7 +155,7 @@ impl ChannelService for Channels {
 
         let answer = self
             .store
-            .of(scope)
+            .of(recorded_unless(validate_only, scope))
             .command(
                 async |db| {
                     let seen = db.channels().get(id).await?;

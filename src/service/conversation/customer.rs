@@ -8,7 +8,10 @@ use crate::{
     error::{Error, Result},
     id::CustomerId,
     service::recorded_unless,
-    store::{Store, conversation::CustomerChange},
+    store::{
+        Store,
+        conversation::{Customer as Row, CustomerChange},
+    },
     wire::{
         self, changed,
         conversation::v1::{
@@ -52,7 +55,7 @@ impl Customers {
                     db.emit(Event::CustomerUpdated { customer: row.id, blocked: row.blocked });
                     Ok(row)
                 },
-                |row| Ok((&row).into()),
+                |row: Row| Ok((&row).into()),
             )
             .await
     }

@@ -96,6 +96,7 @@ impl MessageService for Messages {
             reply_to_id: reply_to_id.clone(),
             ..Message::default()
         };
+
         let answer = self
             .store
             .of(recorded_unless(validate_only, scope))

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use prost::Message as _;
+use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
 use switchboard::{
     app::Running,
@@ -14,7 +16,7 @@ use crate::{
     support::{
         Pair,
         app::{Person, TestApp},
-        rpc::Refusal,
+        rpc::{self, Refusal},
     },
 };
 
@@ -79,6 +81,16 @@ impl Stage {
     pub async fn ok(&self, who: Who, method: &str, request: Value) -> Value {
         let answer = self.call(who, method, request).await;
         answer.unwrap_or_else(|refusal| panic!("{method}: {refusal:?}"))
+    }
+
+    /// A call of the shop's owner under an idempotency key; answers the encoded message.
+    pub async fn keyed(&self, key: &str, name: &str, request: Value) -> Result<Vec<u8>, Refusal> {
+        let method = rpc::method(name);
+        let message = DynamicMessage::deserialize(method.input(), request).unwrap().encode_to_vec();
+        let bearer = format!("Bearer {}", self.owner.token);
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        let answers = rpc::call_with(self.app.grpc(), &rpc::path(&method), &headers, &message).await?;
+        Ok(answers[0].to_vec())
     }
 
     /// A customer writes now; answers the conversation.
