@@ -201,11 +201,7 @@ where
 /// Limits and keep-alive of both protocols. tonic leaves them off; hyper needs a timer to have them.
 fn protocol(pace: Pace) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(pace.greeting)
-        .max_buf_size(64 * 1024);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(pace.greeting).max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())

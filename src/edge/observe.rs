@@ -64,7 +64,12 @@ impl Observer {
             return self.rpcs.get(path).cloned().unwrap_or_else(|| "unknown rpc".into());
         }
         let method = match *request.method() {
-            Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE
+            Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
             | Method::OPTIONS => request.method().as_str(),
             _ => "?",
         };
@@ -94,10 +99,13 @@ impl Observed {
         self.grpc = grpc_status(answer.headers());
         let caller = answer.extensions().get::<Caller>();
         self.tenant = caller.and_then(|caller| caller.scope().ok()).map(|scope| scope.tenant());
-        answer.map(|body| {
-            let done = move |late: Option<i32>| self.grpc = late.or(self.grpc);
-            Watched::new(body, done).boxed_unsync()
-        })
+        let (head, body) = answer.into_parts();
+        let done = move |late: Option<i32>| {
+            // The whole of it, not the one field: what the closure drops at its end is the request.
+            let observed = &mut self;
+            observed.grpc = late.or(observed.grpc);
+        };
+        Response::from_parts(head, Watched::new(body, done).boxed_unsync())
     }
 
     /// 499 and 1 are what a client that left would have been answered.

@@ -260,7 +260,10 @@ impl<C: Codec> Transcoder<C> {
 enum Step<'r> {
     Answer(Response<Body>),
     /// The index of a route, and the raw segments of the path.
-    Call { index: usize, segments: Vec<&'r str> },
+    Call {
+        index: usize,
+        segments: Vec<&'r str>,
+    },
 }
 
 impl<C: Codec> Inner<C> {

@@ -90,11 +90,10 @@ mod tests {
         assert_eq!(of("POST", "Application/gRPC+proto; charset=utf-8"), Wire::Grpc);
         let web = Wire::GrpcWeb("application/grpc-web+proto");
         assert_eq!(of("POST", "application/grpc-web+proto; charset=utf-8"), web);
-        assert_eq!(
-            of("POST", "application/grpc-web-text"),
-            Wire::GrpcWeb("application/grpc-web-text")
-        );
-        for other in ["application/json", "application/grpc+json", "application/grpc-web+json", "text/plain", ""] {
+        assert_eq!(of("POST", "application/grpc-web-text"), Wire::GrpcWeb("application/grpc-web-text"));
+        for other in
+            ["application/json", "application/grpc+json", "application/grpc-web+json", "text/plain", ""]
+        {
             assert_eq!(of("POST", other), Wire::Http, "{other}");
         }
         assert_eq!(of("GET", "application/grpc"), Wire::Http);

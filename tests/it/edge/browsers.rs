@@ -48,8 +48,13 @@ async fn only_configured_origins_pass_the_preflight() {
             assert!(headers.contains(name), "{path}: {name}");
         }
         let methods = answer.header("access-control-allow-methods").unwrap();
-        assert!(["GET", "POST", "PATCH", "DELETE"].iter().all(|method| methods.contains(method)), "{methods}");
-        for stranger in ["https://evil.example.com", "http://app.example.com", "https://app.example.com.evil.com", "null"] {
+        assert!(
+            ["GET", "POST", "PATCH", "DELETE"].iter().all(|method| methods.contains(method)),
+            "{methods}"
+        );
+        for stranger in
+            ["https://evil.example.com", "http://app.example.com", "https://app.example.com.evil.com", "null"]
+        {
             let answer = send(address(&server), "OPTIONS", path, &ask(stranger), None).await;
             assert_eq!((allowed(&answer), varies(&answer)), (None, true), "{path} {stranger}");
             assert_eq!(answer.header("access-control-allow-headers"), None);
@@ -69,7 +74,8 @@ async fn a_page_reads_the_status_of_an_error() {
         assert!(called.headers.contains_key("grpc-status"), "{path}: {:?}", called.headers);
         assert_eq!(called.headers["access-control-allow-origin"], APP);
         let exposed = called.headers["access-control-expose-headers"].to_str().unwrap();
-        for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "x-request-id"] {
+        for name in ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "x-request-id"]
+        {
             assert!(exposed.contains(name), "{name}: {exposed}");
         }
     }
@@ -82,7 +88,9 @@ async fn a_page_reads_the_status_of_an_error() {
 async fn a_page_reads_the_errors_of_rest() {
     let pair = Pair::sqlite().await;
     let server = server(&pair).await;
-    for (method, path, status) in [("GET", "/v1/tenant", 401), ("GET", "/v1/nope", 404), ("PUT", "/v1/tenant", 405)] {
+    for (method, path, status) in
+        [("GET", "/v1/tenant", 401), ("GET", "/v1/nope", 404), ("PUT", "/v1/tenant", 405)]
+    {
         let answer = send(address(&server), method, path, &[("Origin", APP)], None).await;
         assert_eq!((answer.status, allowed(&answer), varies(&answer)), (status, Some(APP), true), "{path}");
         let without = send(address(&server), method, path, &[], None).await;

@@ -117,8 +117,8 @@ pub fn web_answer(answer: Answer, text: bool) -> Called {
 /// Each frame of gRPC-Web's text form is base64 of its own.
 fn unbase64(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
-    for part in text.split_inclusive(|byte| *byte == b'=').filter(|part| *part != b"=") {
-        let padded = [part, &b"=="[..(4 - part.len() % 4) % 4]].concat();
+    for part in text.split(|byte| *byte == b'=').filter(|part| !part.is_empty()) {
+        let padded = [part, &b"==="[..(4 - part.len() % 4) % 4]].concat();
         plain.extend(BASE64_STANDARD.decode(padded).unwrap());
     }
     plain
@@ -134,7 +134,8 @@ fn frames(mut data: &[u8]) -> (Vec<Bytes>, Option<HeaderMap>) {
         } else {
             let lines = std::str::from_utf8(frame).unwrap().lines();
             let pairs = lines.filter_map(|line| line.split_once(':'));
-            let pairs = pairs.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.trim().parse().unwrap()));
+            let pairs = pairs
+                .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.trim().parse().unwrap()));
             trailers = Some(pairs.collect());
         }
         data = after;
@@ -188,6 +189,13 @@ pub async fn patiently<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("it happens in time")
 }
 
+/// A client of HTTP, to be told more.
+pub fn reqwest() -> reqwest::ClientBuilder {
+    // Another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 /// Sends raw bytes as one HTTP/1.1 request and reads the answer.
 pub async fn bytes(server: SocketAddr, request: &[u8]) -> Answer {
     raw(server, request, false).await
@@ -219,7 +227,12 @@ impl Peer {
     pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        let _ = self.0.write_all(&[&head, payload].concat()).await;
+        self.write(&[&head, payload].concat()).await;
+    }
+
+    /// These bytes, as far as the server takes them.
+    pub async fn write(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes).await;
     }
 
     /// The next frame; None when the server has closed.

@@ -28,7 +28,10 @@ fn account(email: &str) -> serde_json::Value {
 }
 
 fn check(called: &Called) {
-    assert_eq!((called.status.code(), called.reason().as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert_eq!(
+        (called.status.code(), called.reason().as_str()),
+        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
+    );
 }
 
 /// Pitfalls 5, 6: `grpc-timeout`, and `X-Server-Timeout` over REST, end a call with DEADLINE_EXCEEDED. Hashing a
@@ -68,7 +71,8 @@ async fn a_call_ends_at_the_servers_deadline() {
         let answer = send(at, "POST", "/v1/auth:signUp", &[JSON], Some(body.as_bytes())).await;
         assert_eq!((answer.status, &answer.json()["code"]), (504, &json!(4)));
         held.close().await.unwrap();
-        let later = patiently(call(&connection, SIGN_UP, &[], &message(SIGN_UP, &account("z@example.com")))).await;
+        let later =
+            patiently(call(&connection, SIGN_UP, &[], &message(SIGN_UP, &account("z@example.com")))).await;
         assert_eq!(later.status.code(), Code::Ok, "{:?}", later.status);
     })
     .await;
@@ -89,8 +93,11 @@ async fn a_stream_ends_at_the_clients_deadline() {
         let browser = patiently(web(at, SUBSCRIBE, &headers, &request)).await;
         check(&browser);
         assert!(!browser.headers.contains_key("grpc-status"), "the status comes at the end");
-        for (accept, end) in [("text/event-stream", "event: status\ndata: {"), ("application/x-ndjson", "{\"error\":{")] {
-            let headers = [("Authorization", token.as_str()), ("X-Server-Timeout", "1.5"), ("Accept", accept)];
+        for (accept, end) in
+            [("text/event-stream", "event: status\ndata: {"), ("application/x-ndjson", "{\"error\":{")]
+        {
+            let headers =
+                [("Authorization", token.as_str()), ("X-Server-Timeout", "1.5"), ("Accept", accept)];
             let answer = send(at, "GET", "/v1/events:subscribe?after_seq=0", &headers, None).await;
             let text = answer.text();
             assert_eq!((answer.status, answer.complete), (200, true));

@@ -6,9 +6,7 @@ use serde_json::json;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use super::client::{
-    self, JSON, PLANS, address, call, channel, message, open, patiently, rest_of, sign_up, subscribe, web,
-};
+use super::client::{self, JSON, PLANS, address, call, channel, message, open, patiently, sign_up, web};
 use crate::support::{Pair, Server, both, rpc};
 use crate::transcoding::client::send;
 
@@ -48,7 +46,11 @@ async fn two_mebibytes_and_one_byte_are_too_much() {
             let native = call(&connection, CREATE, &headers, &document(size)).await;
             assert_eq!((native.status.code(), native.reason().as_str()), (code, reason), "gRPC, {size}");
             let browser = web(at, CREATE, &headers, &document(size)).await;
-            assert_eq!((browser.status.code(), browser.reason().as_str()), (code, reason), "gRPC-Web, {size}");
+            assert_eq!(
+                (browser.status.code(), browser.reason().as_str()),
+                (code, reason),
+                "gRPC-Web, {size}"
+            );
         }
         for (size, http, code, reason) in
             [(LIMIT + 1, 413, 8, "REQUEST_TOO_LARGE"), (LIMIT, 400, 3, "INVALID_FIELD")]
@@ -56,7 +58,8 @@ async fn two_mebibytes_and_one_byte_are_too_much() {
             let frame = r#"{"title":"a","content":""}"#.len();
             let body = format!(r#"{{"title":"a","content":"{}"}}"#, "x".repeat(size - frame));
             let authorization = ("Authorization", token.as_str());
-            let answer = send(at, "POST", "/v1/documents", &[JSON, authorization], Some(body.as_bytes())).await;
+            let answer =
+                send(at, "POST", "/v1/documents", &[JSON, authorization], Some(body.as_bytes())).await;
             assert_eq!((answer.status, &answer.json()["code"]), (http, &json!(code)), "REST, {size}");
             assert!(answer.text().contains(reason), "{}", answer.text());
             let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
@@ -97,9 +100,8 @@ async fn overload_is_told_on_every_wire() {
     let stream = patiently(async {
         // The request before may still be on its way out.
         loop {
-            let ask = format!(
-                "GET /v1/events:subscribe HTTP/1.1\r\nHost: {at}\r\nAuthorization: {token}\r\n\r\n"
-            );
+            let ask =
+                format!("GET /v1/events:subscribe HTTP/1.1\r\nHost: {at}\r\nAuthorization: {token}\r\n\r\n");
             let (head, stream) = open(at, &ask).await;
             if head.starts_with("HTTP/1.1 200") {
                 return stream;
@@ -121,7 +123,8 @@ async fn overload_is_told_on_every_wire() {
         let rest = send(at, "GET", path, &[("Origin", origin)], None).await;
         assert_eq!((rest.status, rest.header("retry-after")), (503, Some("1")), "{path}");
         assert_eq!(rest.header("access-control-allow-origin"), Some(origin), "{path}");
-        let kinds: Vec<_> = rest.json()["details"].as_array().unwrap().iter().map(|d| d["@type"].clone()).collect();
+        let kinds: Vec<_> =
+            rest.json()["details"].as_array().unwrap().iter().map(|d| d["@type"].clone()).collect();
         for kind in ["ErrorInfo", "RetryInfo"] {
             assert!(kinds.contains(&json!(format!("type.googleapis.com/google.rpc.{kind}"))), "{kinds:?}");
         }
@@ -154,7 +157,7 @@ async fn headers_are_limited() {
     )
     .await;
     assert_eq!(answer.status, 431);
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let http2 = client::reqwest().http2_prior_knowledge().build().unwrap();
     let url = format!("http://{at}/v1/plans");
     if let Ok(answer) = http2.get(&url).header("x-large", &large).send().await {
         assert_eq!(answer.status().as_u16(), 431);
@@ -169,13 +172,16 @@ async fn the_details_of_an_error_are_bounded() {
     let server = Server::start(&pair, &[]).await;
     let at = address(&server);
     let token = sign_up(at).await;
-    let many = json!({"tags": vec!["x".repeat(1000); 500], "category": "x".repeat(2000), "title": "x".repeat(900)});
+    let many =
+        json!({"tags": vec!["x".repeat(1000); 500], "category": "x".repeat(2000), "title": "x".repeat(900)});
     let headers = [("authorization", token.as_str())];
     let refused = call(&channel(at).await, CREATE, &headers, &message(CREATE, &many)).await;
     assert_eq!(refused.status.code(), Code::InvalidArgument);
-    let size: usize = refused.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    let size: usize =
+        refused.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
     assert!(size < 8 * 1024, "{size} bytes of headers");
-    let violations = tonic_types::StatusExt::get_details_bad_request(&refused.status).unwrap().field_violations;
+    let violations =
+        tonic_types::StatusExt::get_details_bad_request(&refused.status).unwrap().field_violations;
     assert!((3..=50).contains(&violations.len()), "{}", violations.len());
 }
 
@@ -204,7 +210,10 @@ async fn a_request_keeps_its_id() {
     let long = "x".repeat(129);
     for given in [None, Some(long.as_str()), Some("a b"), Some("a\"b"), Some("")] {
         let made = id(given).await;
-        assert!(made.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())), "{made:?}");
+        assert!(
+            made.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())),
+            "{made:?}"
+        );
         let distinct: std::collections::HashSet<_> = made.iter().collect();
         assert_eq!(distinct.len(), made.len(), "{made:?}");
     }
@@ -233,7 +242,7 @@ async fn the_clients_address_is_known_below() {
     let server = Server::start(&pair, &[("SWITCHBOARD_RATE_PUBLIC", "3/1h")]).await;
     let at = address(&server);
     let other = |address: [u8; 4]| {
-        let client = reqwest::Client::builder().local_address(std::net::IpAddr::from(address)).build().unwrap();
+        let client = client::reqwest().local_address(std::net::IpAddr::from(address)).build().unwrap();
         let url = format!("http://{at}/v1/plans");
         async move { client.get(url).send().await.unwrap().status().as_u16() }
     };
@@ -246,30 +255,4 @@ async fn the_clients_address_is_known_below() {
     assert_eq!(web(at, PLANS, &[], &[]).await.status.code(), Code::ResourceExhausted);
     assert_eq!(other([127, 0, 0, 1]).await, 429);
     assert_eq!(other([127, 0, 0, 2]).await, 200);
-}
-
-/// A stream that its client leaves is given up: nothing of it stays in flight.
-#[tokio::test]
-async fn what_is_in_flight_is_counted_and_ends() {
-    let pair = Pair::sqlite().await;
-    let server = Server::start(&pair, &[]).await;
-    let at = address(&server);
-    let token = sign_up(at).await;
-    let in_flight = async || {
-        let metrics = send(at, "GET", "/metrics", &[], None).await.text();
-        let line = metrics.lines().find(|line| line.starts_with("switchboard_requests_in_flight"));
-        line.and_then(|line| line.rsplit(' ').next()).map(|number| number.parse::<f64>().unwrap())
-    };
-    let stream = subscribe(at, &token).await;
-    // The one that asks counts too.
-    assert_eq!(in_flight().await, Some(2.0));
-    drop(stream);
-    patiently(async {
-        while in_flight().await != Some(1.0) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
-    let refused = open(at, &format!("GET /v1/nope HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n")).await;
-    rest_of(refused.1).await;
 }

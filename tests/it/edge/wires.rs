@@ -31,7 +31,7 @@ async fn one_port_speaks_every_wire() {
 
     let rest = send(at, "GET", "/v1/plans", &[], None).await;
     assert_eq!(rest.status, 200);
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let http2 = client::reqwest().http2_prior_knowledge().build().unwrap();
     let over_http2 = http2.get(format!("http://{at}/v1/plans")).send().await.unwrap();
     assert_eq!((over_http2.version(), over_http2.status().as_u16()), (Version::HTTP_2, 200));
     assert_eq!(over_http2.json::<serde_json::Value>().await.unwrap(), rest.json());
@@ -64,10 +64,15 @@ async fn unknown_paths_are_not_found_in_the_manner_of_the_wire() {
     let pair = Pair::sqlite().await;
     let server = Server::start(&pair, &[]).await;
     let at = address(&server);
-    for path in ["/nope", "/v1/nope", "/v1", "/switchboard.tenant.v1.AuthService/Nope", "/a.b/C", "/V1/plans"] {
+    for path in ["/nope", "/v1/nope", "/v1", "/switchboard.tenant.v1.AuthService/Nope", "/a.b/C", "/V1/plans"]
+    {
         for (method, body) in [("GET", None), ("POST", Some(&b"{}"[..]))] {
             let answer = send(at, method, path, &[JSON], body).await;
-            assert_eq!((answer.status, &answer.json()["status"]), (404, &json!("NOT_FOUND")), "{method} {path}");
+            assert_eq!(
+                (answer.status, &answer.json()["status"]),
+                (404, &json!("NOT_FOUND")),
+                "{method} {path}"
+            );
         }
     }
     let connection = channel(at).await;
@@ -87,7 +92,13 @@ async fn an_rpc_takes_grpc_and_nothing_else() {
     let server = Server::start(&pair, &[]).await;
     let at = address(&server);
     let account = message(SIGN_UP, &json!({"email": "a@example.com", "password": "Correct-horse-9"}));
-    for kind in ["application/json", "text/plain", "application/grpc+json", "application/grpcx", "application/grpc-web+json"] {
+    for kind in [
+        "application/json",
+        "text/plain",
+        "application/grpc+json",
+        "application/grpcx",
+        "application/grpc-web+json",
+    ] {
         let answer = send(at, "POST", SIGN_UP, &[("Content-Type", kind)], Some(&frame(&account))).await;
         assert_eq!((answer.status, &answer.json()["code"]), (415, &json!(3)), "{kind}");
     }
@@ -113,7 +124,8 @@ async fn content_types_may_have_parameters() {
         "application/grpc-web+proto; charset=utf-8",
         "Application/gRPC-Web+Proto",
     ] {
-        let answer = send(address(&server), "POST", PLANS, &[("Content-Type", kind)], Some(&frame(&[]))).await;
+        let answer =
+            send(address(&server), "POST", PLANS, &[("Content-Type", kind)], Some(&frame(&[]))).await;
         let called = web_answer(answer, false);
         assert_eq!(called.status.code(), Code::Ok, "{kind}");
         assert_eq!(called.messages.len(), 1, "{kind}");
@@ -129,9 +141,10 @@ async fn base64_may_arrive_in_pieces() {
     let at = address(&server);
     let account = json!({"email": "a@example.com", "password": "Correct-horse-9", "tenantName": "Shop"});
     let body = BASE64_STANDARD.encode(frame(&message(SIGN_UP, &account)));
-    let chunks = body.as_bytes().chunks(7).map(|chunk| {
-        format!("{:x}\r\n{}\r\n", chunk.len(), std::str::from_utf8(chunk).unwrap())
-    });
+    let chunks = body
+        .as_bytes()
+        .chunks(7)
+        .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), std::str::from_utf8(chunk).unwrap()));
     let request = format!(
         "POST {SIGN_UP} HTTP/1.1\r\nHost: {at}\r\nContent-Type: application/grpc-web-text+proto\r\n\
          Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n{}0\r\n\r\n",
@@ -258,11 +271,15 @@ async fn rest_is_compressed_and_nothing_else() {
     let mut unpacked = Vec::new();
     flate2::read::GzDecoder::new(small.body.as_slice()).read_to_end(&mut unpacked).unwrap();
     assert_eq!(unpacked, plain.body);
-    assert_eq!(send(at, "GET", "/openapi.json", &[gzip], None).await.header("content-encoding"), Some("gzip"));
+    assert_eq!(
+        send(at, "GET", "/openapi.json", &[gzip], None).await.header("content-encoding"),
+        Some("gzip")
+    );
 
     let get = "/switchboard.conversation.v1.KnowledgeService/GetDocument";
     let ask = message(get, &json!({"document_id": id}));
-    let headers = [("authorization", token.as_str()), ("accept-encoding", "gzip"), ("grpc-accept-encoding", "gzip")];
+    let headers =
+        [("authorization", token.as_str()), ("accept-encoding", "gzip"), ("grpc-accept-encoding", "gzip")];
     let native = call(&channel(at).await, get, &headers, &ask).await;
     assert_eq!((native.status.code(), native.headers.get("content-encoding")), (Code::Ok, None));
     let browser = web(at, get, &headers, &ask).await;
