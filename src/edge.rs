@@ -146,7 +146,13 @@ impl Edge {
 
     async fn grpc_web(&self, mut request: Request<Incoming>, content: &'static str) -> Response<Body> {
         let origin = request.headers().get(header::ORIGIN).cloned();
-        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+        // tonic-web goes by Accept alone: who sends text and does not say gets text.
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        if !accept.contains("application/grpc-web") {
+            headers.insert(header::ACCEPT, HeaderValue::from_static(content));
+        }
         let layer = tower::Layer::layer(&tonic_web::GrpcWebLayer::new(), self.0.grpc.clone());
         let mut answer = match layer.oneshot(request.map(GrpcBody::new)).await {
             Ok(answer) => answer.map(boxed),

@@ -145,7 +145,8 @@ impl App {
         listener: TcpListener,
         metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     ) -> anyhow::Result<Running> {
-        let missing = edge::unmounted(&service::routes(&self.parts).prepare(), &self.pool, "switchboard.").await;
+        let missing =
+            edge::unmounted(&service::routes(&self.parts).prepare(), &self.pool, "switchboard.").await;
         anyhow::ensure!(missing.is_empty(), "no service answers {}", missing.join(", "));
         let shutdown = CancellationToken::new();
         let broken = CancellationToken::new();

@@ -8,15 +8,15 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
-use switchboard::edge::Grpc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tonic::{Status, body::Body, transport::Channel};
+use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt;
-use tower::{ServiceExt, util::BoxCloneSyncService};
 
 use crate::support::{Server, rpc};
 use crate::transcoding::client::{Answer, raw, send};
@@ -52,18 +52,24 @@ pub fn address(server: &Server) -> SocketAddr {
     server.address().parse().unwrap()
 }
 
-/// A connection of one's own, HTTP/2 with prior knowledge.
-pub async fn channel(server: SocketAddr) -> Channel {
-    Channel::from_shared(format!("http://{server}")).unwrap().connect().await.unwrap()
+/// A connection of HTTP/2 with prior knowledge, that leaves every header to the server: tonic's own client would watch
+/// deadlines itself.
+#[derive(Clone)]
+pub struct Connection {
+    server: SocketAddr,
+    sender: SendRequest<Full<Bytes>>,
 }
 
-/// The stack behind a connection, for `rpc::call`.
-pub fn over(channel: &Channel) -> Grpc {
-    let channel = channel.clone();
-    BoxCloneSyncService::new(tower::service_fn(move |request: Request<Body>| {
-        let channel = channel.clone();
-        async move { Ok(channel.oneshot(request).await.expect("the connection holds")) }
-    }))
+pub async fn connect(server: SocketAddr) -> Connection {
+    let stream = TcpStream::connect(server).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    Connection { server, sender }
+}
+
+/// A connection for generated clients.
+pub async fn channel(server: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{server}")).unwrap().connect().await.unwrap()
 }
 
 /// A message of the request type of `method`, encoded.
@@ -79,13 +85,15 @@ pub fn frame(message: &[u8]) -> Vec<u8> {
 }
 
 /// A call over gRPC, to its end.
-pub async fn call(channel: &Channel, path: &str, headers: &[(&str, &str)], message: &[u8]) -> Called {
-    let mut request = Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
+pub async fn call(connection: &Connection, path: &str, headers: &[(&str, &str)], message: &[u8]) -> Called {
+    let mut request = Request::post(format!("http://{}{path}", connection.server))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Body::new(Full::new(Bytes::from(frame(message))))).unwrap();
-    let (head, body) = channel.clone().oneshot(request).await.unwrap().into_parts();
+    let request = request.body(Full::new(Bytes::from(frame(message)))).unwrap();
+    let (head, body) = connection.sender.clone().send_request(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap();
     let trailers = body.trailers().cloned();
     let status = Status::from_header_map(&head.headers).or_else(|| Status::from_header_map(&trailers?));

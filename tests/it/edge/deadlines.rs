@@ -5,7 +5,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::client::{
-    Called, JSON, SIGN_UP, SUBSCRIBE, address, call, channel, message, patiently, sign_up, web,
+    Called, JSON, SIGN_UP, SUBSCRIBE, address, call, connect, message, patiently, sign_up, web,
 };
 use crate::support::{Pair, Server, both};
 use crate::transcoding::client::send;
@@ -42,7 +42,7 @@ async fn a_call_ends_at_the_clients_deadline() {
         let server = Server::start(&pair, &[]).await;
         let at = address(&server);
         let request = message(SIGN_UP, &account("a@example.com"));
-        check(&call(&channel(at).await, SIGN_UP, &[("grpc-timeout", "1m")], &request).await);
+        check(&call(&connect(at).await, SIGN_UP, &[("grpc-timeout", "1m")], &request).await);
         check(&web(at, SIGN_UP, &[("Grpc-Timeout", "1m")], &request).await);
         for deadline in [("X-Server-Timeout", "0.001"), ("Grpc-Timeout", "1m")] {
             let body = account("b@example.com").to_string();
@@ -60,7 +60,7 @@ async fn a_call_ends_at_the_servers_deadline() {
     both(async |pair| {
         let server = Server::start(&pair, &[("SWITCHBOARD_REQUEST_TIMEOUT_SECONDS", "1")]).await;
         let at = address(&server);
-        let connection = channel(at).await;
+        let connection = connect(at).await;
         let held = lock(&pair).await;
         let request = message(SIGN_UP, &account("a@example.com"));
         check(&patiently(call(&connection, SIGN_UP, &[], &request)).await);
@@ -87,7 +87,7 @@ async fn a_stream_ends_at_the_clients_deadline() {
         let token = sign_up(at).await;
         let request = message(SUBSCRIBE, &json!({"afterSeq": "0"}));
         let headers = [("authorization", token.as_str()), ("grpc-timeout", "1500m")];
-        let native = patiently(call(&channel(at).await, SUBSCRIBE, &headers, &request)).await;
+        let native = patiently(call(&connect(at).await, SUBSCRIBE, &headers, &request)).await;
         check(&native);
         assert!(!native.headers.contains_key("grpc-status"), "the status comes at the end");
         let browser = patiently(web(at, SUBSCRIBE, &headers, &request)).await;

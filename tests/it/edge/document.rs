@@ -100,8 +100,11 @@ fn check_policy(operation: &Value, policy: &switchboard::access::MethodPolicy) {
         .collect();
     assert_eq!(shown, schemes, "{name}");
     let description = operation["description"].as_str().unwrap();
-    assert_eq!(description.contains("SUBSCRIPTION_REQUIRED"), policy.subscription, "{name}");
-    assert_eq!(description.contains("TENANT_RESTRICTED"), policy.active_tenant, "{name}");
+    let paid =
+        description.contains("Needs a running trial, subscription or grant: else `SUBSCRIPTION_REQUIRED`.");
+    assert_eq!(paid, policy.subscription, "{name}");
+    let active = description.contains("Refused for a restricted tenant: `TENANT_RESTRICTED`.");
+    assert_eq!(active, policy.active_tenant, "{name}");
 }
 
 fn check_errors(operation: &Value, public: bool, route: &Route) {

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::client::{
-    Peer, SIGN_UP, SUBSCRIBE, address, call, channel, message, patiently, rest_of, sign_up, subscribe,
+    Peer, SIGN_UP, SUBSCRIBE, address, call, connect, message, patiently, rest_of, sign_up, subscribe,
 };
 use super::deadlines::lock;
 use crate::support::{Pair, Server, both};
@@ -20,7 +20,7 @@ async fn what_is_open_finishes_after_sigterm() {
         let mut server = Server::start(&pair, &[]).await;
         let at = address(&server);
         let token = sign_up(at).await;
-        let connection = channel(at).await;
+        let connection = connect(at).await;
         let events = subscribe(at, &token).await;
         let request = message(SUBSCRIBE, &json!({}));
         let stream = {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::client::{PLANS, address, bytes, call, channel, patiently, sign_up, subscribe, web};
+use super::client::{PLANS, address, bytes, call, connect, patiently, sign_up, subscribe, web};
 use crate::support::{Pair, Server, rpc};
 use crate::transcoding::client::send;
 
@@ -49,7 +49,7 @@ async fn requests_are_counted_by_wire_method_and_status() {
     let pair = Pair::sqlite().await;
     let server = Server::start(&pair, &[]).await;
     let at = address(&server);
-    let connection = channel(at).await;
+    let connection = connect(at).await;
     let tenant = "/switchboard.tenant.v1.TenantService/GetTenant";
     call(&connection, PLANS, &[], &[]).await;
     call(&connection, tenant, &[], &[]).await;
@@ -104,7 +104,7 @@ async fn clients_cannot_add_labels() {
     let pair = Pair::sqlite().await;
     let server = Server::start(&pair, &[]).await;
     let at = address(&server);
-    let connection = channel(at).await;
+    let connection = connect(at).await;
     for n in 0..40 {
         call(&connection, &format!("/made.up{n}/Method{n}"), &[], &[]).await;
         call(&connection, &format!("/switchboard.tenant.v1.AuthService/Made{n}"), &[], &[]).await;

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, body::Body};
 use tower::util::BoxCloneSyncService;
 
-use super::client::{call, channel, web};
+use super::client::{self, call, web};
 use crate::support::{Pair, rpc};
 use crate::transcoding::client::send;
 use crate::transcoding::pool;
@@ -71,7 +71,7 @@ async fn a_panic_is_an_internal_error() {
     let shutdown = CancellationToken::new();
     let _end = shutdown.clone().drop_guard();
     let at = serve(&pair, &shutdown).await;
-    let connection = channel(at).await;
+    let connection = client::connect(at).await;
     // More often than requests may be in flight.
     for _ in 0..20 {
         let native = call(&connection, FAIL, &[], &[]).await;

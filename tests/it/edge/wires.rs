@@ -10,7 +10,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::{v1, v1alpha};
 
 use super::client::{
-    self, JSON, PLANS, SIGN_UP, address, call, channel, frame, message, over, sign_up, web, web_answer,
+    self, JSON, PLANS, SIGN_UP, address, call, channel, connect, frame, message, sign_up, web, web_answer,
 };
 use crate::support::{Pair, Server, rpc};
 use crate::transcoding::client::send;
@@ -21,7 +21,7 @@ async fn one_port_speaks_every_wire() {
     let pair = Pair::sqlite().await;
     let server = Server::start(&pair, &[]).await;
     let at = address(&server);
-    let connection = channel(at).await;
+    let connection = connect(at).await;
 
     let native = call(&connection, PLANS, &[], &[]).await;
     assert_eq!((native.http, native.status.code()), (200, Code::Ok));
@@ -35,8 +35,6 @@ async fn one_port_speaks_every_wire() {
     let over_http2 = http2.get(format!("http://{at}/v1/plans")).send().await.unwrap();
     assert_eq!((over_http2.version(), over_http2.status().as_u16()), (Version::HTTP_2, 200));
     assert_eq!(over_http2.json::<serde_json::Value>().await.unwrap(), rest.json());
-    let plans = rpc::call(over(&connection), "PlanService.ListPlans", None, json!({})).await.unwrap();
-    assert_eq!(plans["plans"].as_array().unwrap().len(), rest.json()["plans"].as_array().unwrap().len());
 
     for (path, kind) in [
         ("/healthz", "application/json"),
@@ -75,7 +73,7 @@ async fn unknown_paths_are_not_found_in_the_manner_of_the_wire() {
             );
         }
     }
-    let connection = channel(at).await;
+    let connection = connect(at).await;
     for path in ["/a.b/C", "/switchboard.tenant.v1.AuthService/Nope"] {
         let native = call(&connection, path, &[], &[]).await;
         assert_eq!((native.http, native.status.code()), (200, Code::Unimplemented), "{path}");
@@ -109,7 +107,7 @@ async fn an_rpc_takes_grpc_and_nothing_else() {
         assert_eq!((answer.status, answer.header("allow")), (405, Some("POST, OPTIONS")), "{method}");
     }
     // None of them made the account.
-    let made = call(&channel(at).await, SIGN_UP, &[("content-type", "application/grpc")], &account).await;
+    let made = call(&connect(at).await, SIGN_UP, &[("content-type", "application/grpc")], &account).await;
     assert_eq!(made.status.code(), Code::Ok, "{:?}", made.status);
 }
 
@@ -200,7 +198,8 @@ async fn reflection_knows_everything_that_is_served() {
             let ask = [
                 MessageRequest::ListServices(String::new()),
                 MessageRequest::FileContainingSymbol("switchboard.tenant.v1.AuthService".into()),
-                MessageRequest::FileContainingSymbol("google.api.http".into()),
+                MessageRequest::FileByFilename("google/api/annotations.proto".into()),
+                MessageRequest::FileByFilename("buf/validate/validate.proto".into()),
                 MessageRequest::FileContainingSymbol("grpc.health.v1.Health".into()),
                 MessageRequest::FileContainingSymbol("no.such.Thing".into()),
             ];
@@ -216,9 +215,9 @@ async fn reflection_knows_everything_that_is_served() {
             assert!(listed.is_superset(&ours), "{listed:?}");
             assert!(standard.iter().all(|name| listed.contains(name)), "{listed:?}");
             assert!(listed.contains($own), "{listed:?}");
-            for found in [true, true, true] {
+            for _ in 0..4 {
                 let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-                assert_eq!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), found, "{answer:?}");
+                assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{answer:?}");
             }
             let unknown = answers.message().await;
             let missing = match &unknown {
@@ -280,7 +279,7 @@ async fn rest_is_compressed_and_nothing_else() {
     let ask = message(get, &json!({"document_id": id}));
     let headers =
         [("authorization", token.as_str()), ("accept-encoding", "gzip"), ("grpc-accept-encoding", "gzip")];
-    let native = call(&channel(at).await, get, &headers, &ask).await;
+    let native = call(&connect(at).await, get, &headers, &ask).await;
     assert_eq!((native.status.code(), native.headers.get("content-encoding")), (Code::Ok, None));
     let browser = web(at, get, &headers, &ask).await;
     assert_eq!((browser.status.code(), browser.headers.get("content-encoding")), (Code::Ok, None));

@@ -281,9 +281,7 @@ async fn metadata_in_trailers_becomes_headers() {
     let grpc = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
         let pairs = [("grpc-status", "0"), ("x-late", "yes"), ("x-late-bin", "AA"), ("grpc-message", "")];
         let trailers: http::HeaderMap = pairs
-            .map(|(name, value)| {
-                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
-            })
+            .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
             .into_iter()
             .collect();
         let body = Full::new(bytes::Bytes::from_static(&[0; 5])).with_trailers(async { Some(Ok(trailers)) });
