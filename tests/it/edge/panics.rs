@@ -38,7 +38,7 @@ async fn serve(pair: &Pair, shutdown: &CancellationToken) -> SocketAddr {
     let database = Settings { url: pair.database_url.clone(), pool: 2 };
     let store = connect(&database, env.clone()).await.unwrap();
     let config = Config::read(|_| None, None).unwrap();
-    let access = Access::new(&rpc::POOL, store.clone(), &config, None).unwrap();
+    let access = Access::new(&rpc::POOL, store.clone(), &config, None, "a secret".into()).unwrap();
     let cors = Cors::new([HeaderValue::from_static(ORIGIN)]);
     let rest = Transcoder::new(&pool(), Options { cors: cors.clone(), ..Options::default() }).unwrap();
     let webhooks = Webhooks::new(Ingress::new(store, Keyring::new(&[])), access);
