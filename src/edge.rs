@@ -5,19 +5,20 @@ pub mod bodies;
 mod cors;
 mod deadline;
 pub mod listener;
+mod mounted;
 mod observe;
 pub mod openapi;
 mod plain;
 pub mod transcode;
 mod webhooks;
+mod wire;
 
 use futures::FutureExt as _;
 use std::{convert::Infallible, sync::Arc};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde_json::json;
 use tokio::sync::Semaphore;
 use tonic::body::Body as GrpcBody;
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
@@ -25,12 +26,30 @@ use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 use bodies::{Body, BoxError};
 pub use cors::Cors;
 pub use deadline::Deadline;
-pub use observe::RequestId;
+pub use mounted::unmounted;
+use observe::Observer;
 pub use plain::{Plain, Ready};
+use transcode::Failure;
 pub use webhooks::Webhooks;
+use wire::Wire;
 
 /// The gRPC stack: deadlines, access, services.
 pub type Grpc = BoxCloneSyncService<Request<GrpcBody>, Response<GrpcBody>, Infallible>;
+
+/// Rpcs that every server of gRPC has, besides those of the contract.
+const STANDARD: [&str; 5] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/List",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Paths that are answered here and that no HTTP binding may take.
+pub fn reserved_paths() -> Vec<String> {
+    let paths = plain::PATHS.iter().chain(&STANDARD).chain(&webhooks::PATHS);
+    paths.map(|path| (*path).to_owned()).collect()
+}
 
 /// The edge of one process. Cheap to clone.
 #[derive(Clone)]
@@ -44,7 +63,7 @@ struct Inner {
     cors: Cors,
     /// Requests at once; more are refused at once, before they cost anything.
     in_flight: Arc<Semaphore>,
-    env: crate::env::Env,
+    observer: Observer,
 }
 
 impl Edge {
@@ -57,15 +76,10 @@ impl Edge {
         in_flight: usize,
         env: crate::env::Env,
     ) -> Self {
-        Self(Arc::new(Inner {
-            grpc,
-            rest,
-            webhooks,
-            plain,
-            cors,
-            in_flight: Arc::new(Semaphore::new(in_flight)),
-            env,
-        }))
+        let rpcs = rest.rpcs().chain(STANDARD.map(str::to_owned));
+        let observer = Observer::new(env, rpcs);
+        let in_flight = Arc::new(Semaphore::new(in_flight));
+        Self(Arc::new(Inner { grpc, rest, webhooks, plain, cors, in_flight, observer }))
     }
 
     /// The service behind the accept loop.
@@ -83,67 +97,61 @@ impl Edge {
     }
 
     async fn handle(self, mut request: Request<Incoming>) -> Response<Body> {
-        let observed = observe::begin(&mut request, &self.0.env);
-        let answer = self.admit(request).await;
+        let wire = Wire::of(&request);
+        let observed = self.0.observer.begin(&mut request, wire);
+        let answer = self.admit(request, wire).await;
         observed.end(answer)
     }
 
-    async fn admit(&self, request: Request<Incoming>) -> Response<Body> {
-        if Plain::owns(request.uri().path()) {
-            return self.0.plain.answer(request.method(), request.uri().path()).await;
+    async fn admit(&self, request: Request<Incoming>, wire: Wire) -> Response<Body> {
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let path = request.uri().path();
+        if wire == Wire::Http && Plain::owns(path) {
+            let answer = self.0.plain.answer(request.method(), path, request.headers()).await;
+            return answer.unwrap_or_else(|failure| self.refuse(wire, origin.as_ref(), failure));
         }
-        let Ok(permit) = self.0.in_flight.clone().try_acquire_owned() else {
-            metrics::counter!("switchboard_requests_shed_total").increment(1);
-            return shed(&request);
+        let permit = match self.0.in_flight.clone().try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            // A process that works at its limit is healthy.
+            Err(_) if path.starts_with("/grpc.health.v1.Health/") => None,
+            Err(_) => {
+                metrics::counter!("switchboard_requests_shed_total").increment(1);
+                return self.refuse(wire, origin.as_ref(), wire::overloaded().into());
+            }
         };
         // In a task: a panic below answers 500 and the connection lives on.
         let edge = self.clone();
-        let grpc = kind(&request).is_some();
-        let worked = AbortOnDrop(tokio::spawn(async move { edge.dispatch(request).boxed().await })).await;
+        let worked =
+            AbortOnDrop(tokio::spawn(async move { edge.dispatch(request, wire).boxed().await })).await;
         let answer = worked.unwrap_or_else(|panicked| {
             tracing::error!(%panicked, "a request failed unexpectedly");
-            if grpc {
-                tonic::Status::internal("internal error").into_http::<GrpcBody>().map(boxed)
-            } else {
-                problem(StatusCode::INTERNAL_SERVER_ERROR, 13, "INTERNAL", "internal error")
-            }
+            self.refuse(wire, origin.as_ref(), wire::broken().into())
         });
         // Held until the body is through: a stream counts as a request in flight.
         answer.map(|body| bodies::Watched::new(body, move |_| drop(permit)).boxed_unsync())
     }
 
-    async fn dispatch(self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path();
-        match kind(&request) {
-            Some(Kind::GrpcWeb) => self.grpc_web(request).boxed().await,
-            Some(Kind::Grpc) => self.grpc(request).boxed().await,
-            None if path.starts_with("/webhooks/") || path.starts_with("/api/v2") => {
-                self.0.webhooks.receive(request).boxed().await
+    async fn dispatch(self, request: Request<Incoming>, wire: Wire) -> Response<Body> {
+        match wire {
+            Wire::Grpc => call(self.0.grpc.clone(), request.map(GrpcBody::new)).boxed().await.map(boxed),
+            Wire::GrpcWeb(content) => self.grpc_web(request, content).boxed().await,
+            Wire::Http if Webhooks::owns(request.uri().path()) => {
+                let received = self.0.webhooks.receive(request).boxed().await;
+                received.unwrap_or_else(|failure| self.refuse(wire, None, failure))
             }
-            None if self.0.cors.is_preflight(&request) => self.0.cors.preflight(request.headers()),
-            None => self.0.rest.call(request, self.0.grpc.clone()).boxed().await,
+            Wire::Http if self.0.cors.is_preflight(&request) => self.0.cors.preflight(request.headers()),
+            Wire::Http => self.0.rest.call(request, self.0.grpc.clone()).boxed().await,
         }
     }
 
-    async fn grpc(&self, request: Request<Incoming>) -> Response<Body> {
-        if request.method() != Method::POST {
-            let mut refused =
-                problem(StatusCode::METHOD_NOT_ALLOWED, 12, "UNIMPLEMENTED", "gRPC calls are POST");
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return refused;
-        }
-        let answer = call(self.0.grpc.clone(), request.map(GrpcBody::new)).await;
-        answer.map(boxed)
-    }
-
-    async fn grpc_web(&self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn grpc_web(&self, mut request: Request<Incoming>, content: &'static str) -> Response<Body> {
         let origin = request.headers().get(header::ORIGIN).cloned();
-        // tonic-web knows four spellings and answers 400 to parameters.
-        let plain = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let plain =
-            plain.and_then(|value| value.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
-        if let Ok(plain) = HeaderValue::from_str(&plain) {
-            request.headers_mut().insert(header::CONTENT_TYPE, plain);
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+        // tonic-web goes by Accept alone: who sends text and does not say gets text.
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+        if !accept.contains("application/grpc-web") {
+            headers.insert(header::ACCEPT, HeaderValue::from_static(content));
         }
         let layer = tower::Layer::layer(&tonic_web::GrpcWebLayer::new(), self.0.grpc.clone());
         let mut answer = match layer.oneshot(request.map(GrpcBody::new)).await {
@@ -151,6 +159,19 @@ impl Edge {
             Err(never) => match never {},
         };
         self.0.cors.decorate(origin.as_ref(), answer.headers_mut());
+        answer
+    }
+
+    fn refuse(&self, wire: Wire, origin: Option<&HeaderValue>, failure: Failure) -> Response<Body> {
+        let content = match wire {
+            Wire::Http => return self.0.rest.refuse(&failure, origin),
+            Wire::GrpcWeb(content) => Some(content),
+            Wire::Grpc => None,
+        };
+        let mut answer = wire::trailers_only(failure.status, content);
+        if content.is_some() {
+            self.0.cors.decorate(origin, answer.headers_mut());
+        }
         answer
     }
 }
@@ -168,38 +189,6 @@ where
     B::Error: Into<BoxError>,
 {
     body.map_err(Into::into).boxed_unsync()
-}
-
-enum Kind {
-    Grpc,
-    GrpcWeb,
-}
-
-/// gRPC by its content type; tonic itself would take anything for gRPC.
-fn kind<B>(request: &Request<B>) -> Option<Kind> {
-    let content = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
-    let content = content.split(';').next().unwrap_or_default().trim();
-    match content {
-        "application/grpc" | "application/grpc+proto" => Some(Kind::Grpc),
-        _ if content.starts_with("application/grpc-web") => Some(Kind::GrpcWeb),
-        _ => None,
-    }
-}
-
-fn shed<B>(request: &Request<B>) -> Response<Body> {
-    if kind(request).is_some() {
-        return tonic::Status::unavailable("too many requests at once").into_http::<GrpcBody>().map(boxed);
-    }
-    let mut refused =
-        problem(StatusCode::SERVICE_UNAVAILABLE, 14, "UNAVAILABLE", "too many requests at once");
-    refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    refused
-}
-
-/// An error of the edge itself, in the shape of every REST error.
-fn problem(status: StatusCode, code: i32, name: &str, message: &str) -> Response<Body> {
-    let body = json!({"error": message, "code": code, "status": name, "message": message, "details": []});
-    plain::json_answer(status, &body)
 }
 
 /// A task that ends when its caller goes away: a cancelled request must not work on.

@@ -72,8 +72,13 @@ pub struct Violation {
     pub problem: String,
 }
 
+/// At most the first few: status and message of a gRPC error are headers, and a header list holds 16 KiB.
 fn violations(all: &[Violation]) -> String {
-    all.iter().map(|v| format!("{}: {}", v.field, v.problem)).collect::<Vec<_>>().join("; ")
+    let mut text = all.iter().take(5).map(|v| format!("{}: {}", v.field, v.problem)).collect::<Vec<_>>();
+    if all.len() > text.len() {
+        text.push(format!("and {} more", all.len() - text.len()));
+    }
+    text.join("; ")
 }
 
 impl Error {

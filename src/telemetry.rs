@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     EnvFilter, Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -58,6 +59,14 @@ impl Drop for Telemetry {
         if let Some(Err(error)) = self.traces.as_ref().map(SdkTracerProvider::shutdown) {
             tracing::warn!(%error, "the last spans were not sent");
         }
+    }
+}
+
+/// Keeps what was measured from piling up while nobody asks for it.
+pub async fn upkeep(metrics: PrometheusHandle, shutdown: CancellationToken) {
+    let mut every = tokio::time::interval(std::time::Duration::from_secs(5));
+    while shutdown.run_until_cancelled(every.tick()).await.is_some() {
+        metrics.run_upkeep();
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn openapi(pool: &DescriptorPool, url: &str) -> anyhow::Result<Value>
 }
 
 fn extras(policy: &MethodPolicy) -> MethodExtras {
-    let MethodPolicy { method: _, audience, api_key, subscription, active_tenant, rate, audit } = policy;
+    let MethodPolicy { method, audience, api_key, subscription, active_tenant, rate, audit } = policy;
     let mut extras = MethodExtras::default();
     let who = match audience {
         Audience::Public => "Anyone may call it.".to_owned(),
@@ -51,6 +51,13 @@ fn extras(policy: &MethodPolicy) -> MethodExtras {
     error(400, "A field is wrong (`BadRequest` names it), or a rule says no (`ErrorInfo` says which).");
     error(429, "Too many requests; `RetryInfo` says when to try again.");
     error(503, "Not available at the moment; try again.");
+    let input = method.input();
+    if input.fields().any(|field| field.name().ends_with("_id")) {
+        error(404, "What an id names is not there, or is another tenant's.");
+    }
+    if ["expected_version", "precondition"].iter().any(|name| input.get_field_by_name(name).is_some()) {
+        error(409, "Someone else changed it first; where it helps, the details hold what it is now.");
+    }
     if *audience != Audience::Public {
         error(401, "No credential, or one that proves nothing.");
         error(403, "Not allowed.");

@@ -145,9 +145,15 @@ impl App {
         listener: TcpListener,
         metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
     ) -> anyhow::Result<Running> {
+        let missing =
+            edge::unmounted(&service::routes(&self.parts).prepare(), &self.pool, "switchboard.").await;
+        anyhow::ensure!(missing.is_empty(), "no service answers {}", missing.join(", "));
         let shutdown = CancellationToken::new();
         let broken = CancellationToken::new();
         let tasks = TaskTracker::new();
+        if let Some(metrics) = metrics.clone() {
+            tasks.spawn(telemetry::upkeep(metrics, shutdown.clone()));
+        }
         let address = listener.local_addr()?;
         let roles = self.config.roles;
         if roles.relay {
@@ -160,7 +166,8 @@ impl App {
             vital(&tasks, &shutdown, &broken, "jobs", engine.drained());
         }
         let edge = self.edge(&shutdown, metrics)?.service();
-        let settings = listener::Settings { tls: self.tls()?, drain: self.config.drain };
+        let (tls, drain) = (self.tls()?, self.config.drain);
+        let settings = listener::Settings { tls, drain, pace: listener::Pace::default() };
         let edge = tokio::spawn(listener::serve(listener, edge, settings, shutdown.clone()));
         tasks.close();
         Ok(Running { app: self, address, shutdown, tasks, edge, broken })
@@ -196,6 +203,7 @@ impl App {
             forwarded_headers: FORWARDED.map(HeaderName::from_static).to_vec(),
             cors: cors.clone(),
             max_request_bytes: self.config.max_request_bytes,
+            reserved_paths: edge::reserved_paths(),
             error_domain: crate::error::DOMAIN.to_owned(),
             event_id: Some(event_id),
             resume_field: Some("after_seq".to_owned()),

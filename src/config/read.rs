@@ -60,7 +60,8 @@ impl Config {
             max_request_bytes: narrow(from.value(
                 "max_request_bytes",
                 &(2 * MIB).to_string(),
-                parse::number::<1024, { 64 * MIB }>,
+                // What tonic and other stacks take of one message unasked.
+                parse::number::<1024, { 4 * MIB }>,
             )),
             request_timeout: from.seconds("request_timeout_seconds", "30"),
             drain: from.seconds("drain_seconds", "25"),

@@ -6,11 +6,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::Status;
+
+use super::wire;
+use crate::error::Error;
 
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,11 +38,10 @@ impl<B> Ending<B> {
         Self { inner, deadline: deadline.map(Box::pin), drain: Box::pin(drain), ended: false }
     }
 
-    fn end<E>(&mut self, code: tonic::Code, message: &'static str) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+    fn end<E>(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, E>>> {
         self.ended = true;
         let mut trailers = HeaderMap::new();
-        trailers.insert("grpc-status", HeaderValue::from(code as i32));
-        trailers.insert("grpc-message", HeaderValue::from_static(message));
+        status.add_header(&mut trailers).expect("our messages and details are valid header text");
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }
@@ -65,10 +68,10 @@ where
         if let Some(deadline) = &mut this.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            return this.end(tonic::Code::DeadlineExceeded, "the deadline passed");
+            return this.end(&Error::DeadlineExceeded.into());
         }
         if this.drain.as_mut().poll(cx).is_ready() {
-            return this.end(tonic::Code::Unavailable, "the server is going away; continue elsewhere");
+            return this.end(&wire::going_away());
         }
         Poll::Pending
     }

@@ -11,14 +11,14 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body as GrpcBody};
 use tower::Service;
 
-use super::bodies::Ending;
+use super::{bodies::Ending, listener::Leaving, transcode::grpc_timeout};
 use crate::error::Error;
 
 /// Puts a deadline on every call of `S`.
@@ -33,6 +33,7 @@ pub struct Deadline<S> {
 }
 
 impl<S> Deadline<S> {
+    /// `drain` ends the streams of calls that come over no connection; those of the others end with it.
     pub fn new(inner: S, most: Duration, streams: Arc<[String]>, drain: CancellationToken) -> Self {
         Self { inner, most, streams, drain }
     }
@@ -54,9 +55,11 @@ where
     fn call(&mut self, request: Request<GrpcBody>) -> Self::Future {
         let started = Instant::now();
         let streams = self.streams.iter().any(|path| path == request.uri().path());
-        let asked = timeout(request.headers());
+        let asked = request.headers().get("grpc-timeout");
+        let asked = asked.and_then(|asked| asked.to_str().ok()).and_then(grpc_timeout);
         let most = self.most;
-        let drain = self.drain.clone();
+        let leaving = request.extensions().get();
+        let drain = leaving.map_or_else(|| self.drain.clone(), |Leaving(token)| token.clone());
         // The clone is the one that was not polled ready.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
@@ -78,44 +81,5 @@ where
                 )
             }))
         })
-    }
-}
-
-/// The client's `grpc-timeout`: up to eight digits and a unit.
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let value: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(value * 3600)),
-        "M" => Some(Duration::from_secs(value * 60)),
-        "S" => Some(Duration::from_secs(value)),
-        "m" => Some(Duration::from_millis(value)),
-        "u" => Some(Duration::from_micros(value)),
-        "n" => Some(Duration::from_nanos(value)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_timeout_has_digits_and_a_unit() {
-        let read = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", http::HeaderValue::from_static(text));
-            timeout(&headers)
-        };
-        assert_eq!(read("50m"), Some(Duration::from_millis(50)));
-        assert_eq!(read("2S"), Some(Duration::from_secs(2)));
-        assert_eq!(read("1H"), Some(Duration::from_secs(3600)));
-        for refused in ["", "m", "50", "-1S", "1.5S", "123456789S", "5x"] {
-            assert_eq!(read(refused), None, "{refused}");
-        }
     }
 }

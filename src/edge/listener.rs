@@ -1,6 +1,8 @@
 //! The accept loop: HTTP/1.1 and HTTP/2 on one port, TLS where configured, with limits on connections,
 //! headers and age that `axum::serve` and tonic's own server do not offer, and a drain that ends.
 
+mod heard;
+
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
@@ -20,23 +22,51 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::bodies::Body;
+use heard::Heard;
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 16_384;
-/// A connection is asked to go after so long, so that long-lived clients spread over new processes.
-const AGE: Duration = Duration::from_secs(3600);
-
 /// How connections are served.
 #[derive(Clone)]
 pub struct Settings {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How long requests in flight may take once the server is asked to stop.
     pub drain: Duration,
+    pub pace: Pace,
 }
 
-/// The peer of a connection, in the extensions of each of its requests.
+/// What is expected of a connection over time.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer(pub SocketAddr);
+pub struct Pace {
+    /// How long a peer may take to say which protocol it speaks, and to send the head of a request.
+    pub greeting: Duration,
+    /// An HTTP/2 connection is pinged so often.
+    pub ping: Duration,
+    /// How long the answer to a ping may take.
+    pub pong: Duration,
+    /// A connection is asked to go after so long, and up to a sixth more by its port: long-lived clients
+    /// spread over new processes, and not all at one moment.
+    pub age: Duration,
+    /// What still streams this long after that is told to continue elsewhere.
+    pub grace: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            greeting: Duration::from_secs(10),
+            ping: Duration::from_secs(30),
+            pong: Duration::from_secs(10),
+            age: Duration::from_secs(3600),
+            grace: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Cancelled when the connection of a request is about to go, in the request's extensions: streams end then.
+/// The peer's `SocketAddr` is there too.
+#[derive(Clone, Debug)]
+pub struct Leaving(pub CancellationToken);
 
 /// Serves until `shutdown`, then drains: no new connections, what is in flight finishes within `drain`,
 /// and what does not is cut.
@@ -63,6 +93,7 @@ where
             Ok((stream, peer)) => {
                 let connection = Connection {
                     peer,
+                    pace: settings.pace,
                     service: service.clone(),
                     shutdown: shutdown.clone(),
                     cut: cut.clone(),
@@ -92,6 +123,7 @@ where
 
 struct Connection<S> {
     peer: SocketAddr,
+    pace: Pace,
     service: S,
     shutdown: CancellationToken,
     cut: CancellationToken,
@@ -111,7 +143,7 @@ where
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let Some(tls) = tls else { return self.http(stream).await };
-        match tokio::time::timeout(Duration::from_secs(10), tls.accept(stream)).await {
+        match tokio::time::timeout(self.pace.greeting, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.http(stream).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
             Err(_) => tracing::debug!("the TLS handshake took too long"),
@@ -119,20 +151,23 @@ where
     }
 
     async fn http(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { peer, service, shutdown, cut } = self;
+        let Self { peer, pace, service, shutdown, cut } = self;
+        let leaving = shutdown.child_token();
+        let told = Leaving(leaving.clone());
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            // For the floors below, which do not know the edge.
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(told.clone());
             service.clone().call(request)
         });
-        let builder = protocol();
-        let mut connection = pin!(
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
-        );
-        // Spread by port, so that connections of one moment do not all leave at one moment.
-        let mut aged = pin!(tokio::time::sleep(AGE + Duration::from_secs(u64::from(peer.port()) % 600)));
-        let mut leaving = false;
+        let (stream, heard) = Heard::new(stream);
+        let builder = protocol(pace);
+        let mut connection =
+            pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+        let age = pace.age + pace.age * u32::from(peer.port() % 600) / 3600;
+        let mut greeting = pin!(tokio::time::sleep(pace.greeting));
+        let mut aged = pin!(tokio::time::sleep(age));
+        let mut farewell = pin!(tokio::time::sleep(age + pace.grace));
+        let (mut greeted, mut asked_to_go) = (false, false);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -141,14 +176,22 @@ where
                     }
                     return;
                 }
-                () = shutdown.cancelled(), if !leaving => {
-                    leaving = true;
+                // hyper itself waits for ever to learn the protocol.
+                () = greeting.as_mut(), if !greeted => {
+                    greeted = heard.preface();
+                    if !greeted {
+                        return;
+                    }
+                }
+                () = shutdown.cancelled(), if !asked_to_go => {
+                    asked_to_go = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = aged.as_mut(), if !leaving => {
-                    leaving = true;
+                () = aged.as_mut(), if !asked_to_go => {
+                    asked_to_go = true;
                     connection.as_mut().graceful_shutdown();
                 }
+                () = farewell.as_mut(), if !leaving.is_cancelled() => leaving.cancel(),
                 () = cut.cancelled() => return,
             }
         }
@@ -156,18 +199,14 @@ where
 }
 
 /// Limits and keep-alive of both protocols. tonic leaves them off; hyper needs a timer to have them.
-fn protocol() -> Builder<TokioExecutor> {
+fn protocol(pace: Pace) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(10))
-        .max_buf_size(64 * 1024);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(pace.greeting).max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_interval(pace.ping)
+        .keep_alive_timeout(pace.pong)
         .max_header_list_size(16 * 1024)
         .max_concurrent_streams(1_000)
         // Rapid reset: more than these from one peer end its connection.

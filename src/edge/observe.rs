@@ -1,37 +1,85 @@
 //! One id, one log line and one measurement a request.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 
-use super::bodies::{Body, Watched, grpc_status};
-use crate::env::Env;
+use super::{
+    bodies::{Body, Watched, grpc_status},
+    transcode::Called,
+    wire::Wire,
+};
+use crate::{auth::Caller, env::Env, id::TenantId};
 
-/// The id of a request: the client's own if it sent a usable one. In the request's extensions, and in
-/// the `x-request-id` of the answer.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub Arc<str>);
+/// The header that carries the id of a request: the client's own if it sent a usable one.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The header that carries it.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-pub(super) struct Observed {
-    id: RequestId,
-    method: Arc<str>,
-    started: Instant,
+/// Watches requests from their head to the end of their answers.
+pub(super) struct Observer {
+    env: Env,
+    /// What calls are called in logs and metrics, by path. A client cannot add to it.
+    rpcs: HashMap<String, Arc<str>>,
 }
 
-pub(super) fn begin<B>(request: &mut Request<B>, env: &Env) -> Observed {
-    let given =
-        request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| usable(id));
-    let id: Arc<str> = given.map_or_else(|| env.uuid().simple().to_string().into(), Into::into);
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        request.headers_mut().insert(REQUEST_ID, value);
+/// A request that is being answered. Logged and counted when it is dropped: after the last byte of its
+/// answer, or when its client went away.
+pub(super) struct Observed {
+    id: Arc<str>,
+    wire: Wire,
+    method: Arc<str>,
+    started: Instant,
+    /// None until there is an answer.
+    http: Option<u16>,
+    grpc: Option<i32>,
+    tenant: Option<TenantId>,
+}
+
+impl Observer {
+    /// `rpcs` are the paths of all rpcs: `/package.Service/Method`.
+    pub(super) fn new(env: Env, rpcs: impl Iterator<Item = String>) -> Self {
+        let named = |path: String| {
+            let name = path.trim_start_matches('/').into();
+            (path, name)
+        };
+        Self { env, rpcs: rpcs.map(named).collect() }
     }
-    let id = RequestId(id);
-    request.extensions_mut().insert(id.clone());
-    Observed { id, method: label(request).into(), started: Instant::now() }
+
+    pub(super) fn begin<B>(&self, request: &mut Request<B>, wire: Wire) -> Observed {
+        let given = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+        let given = given.filter(|id| usable(id));
+        let id: Arc<str> = given.map_or_else(|| self.env.uuid().simple().to_string().into(), Into::into);
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            request.headers_mut().insert(REQUEST_ID, value);
+        }
+        metrics::gauge!("switchboard_requests_in_flight").increment(1);
+        let method = self.label(request, wire);
+        Observed { id, wire, method, started: Instant::now(), http: None, grpc: None, tenant: None }
+    }
+
+    /// What was called, as far as the path tells before it is routed.
+    fn label<B>(&self, request: &Request<B>, wire: Wire) -> Arc<str> {
+        let path = request.uri().path();
+        if wire != Wire::Http {
+            return self.rpcs.get(path).cloned().unwrap_or_else(|| "unknown rpc".into());
+        }
+        let method = match *request.method() {
+            Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::PATCH
+            | Method::DELETE
+            | Method::OPTIONS => request.method().as_str(),
+            _ => "?",
+        };
+        let root = match path.split('/').nth(1).unwrap_or_default() {
+            "api" => "webhooks",
+            root @ ("v1" | "webhooks" | "healthz" | "readyz" | "metrics" | "docs" | "openapi.json") => root,
+            _ => "…",
+        };
+        format!("{method} /{root}").into()
+    }
 }
 
 /// Short and printable, so that it can stand in a log line.
@@ -39,63 +87,57 @@ fn usable(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
-/// What was called, without anything a client can vary endlessly: labels must stay few.
-fn label<B>(request: &Request<B>) -> String {
-    let path = request.uri().path();
-    let grpc = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"));
-    if grpc {
-        return path.trim_start_matches('/').chars().take(120).collect();
-    }
-    let root = path.split('/').nth(1).unwrap_or_default();
-    match root {
-        "v1" | "webhooks" | "healthz" | "readyz" | "metrics" | "docs" | "openapi.json" => {
-            format!("{} /{root}", request.method())
+impl Observed {
+    pub(super) fn end(mut self, mut answer: Response<Body>) -> Response<Body> {
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            answer.headers_mut().insert(REQUEST_ID, id);
         }
-        _ => format!("{} other", request.method()),
+        if let Some(Called(rpc)) = answer.extensions().get() {
+            self.method = rpc.clone();
+        }
+        self.http = Some(answer.status().as_u16());
+        self.grpc = grpc_status(answer.headers());
+        let caller = answer.extensions().get::<Caller>();
+        self.tenant = caller.and_then(|caller| caller.scope().ok()).map(|scope| scope.tenant());
+        let (head, body) = answer.into_parts();
+        let done = move |late: Option<i32>| {
+            // The whole of it, not the one field: what the closure drops at its end is the request.
+            let observed = &mut self;
+            observed.grpc = late.or(observed.grpc);
+        };
+        Response::from_parts(head, Watched::new(body, done).boxed_unsync())
+    }
+
+    /// 499 and 1 are what a client that left would have been answered.
+    fn status(&self) -> String {
+        match (self.wire, self.http, self.grpc) {
+            (Wire::Http, http, _) => http.unwrap_or(499).to_string(),
+            (_, None, _) => "grpc-1".to_owned(),
+            (_, _, Some(code)) => format!("grpc-{code}"),
+            (_, Some(http), None) => http.to_string(),
+        }
     }
 }
 
-impl Observed {
-    pub(super) fn end(self, mut answer: Response<Body>) -> Response<Body> {
-        if let Ok(id) = HeaderValue::from_str(&self.id.0) {
-            answer.headers_mut().insert(REQUEST_ID, id);
-        }
-        let http = answer.status().as_u16();
-        let early = grpc_status(answer.headers());
-        let tenant = answer.extensions().get::<crate::auth::Caller>().and_then(|caller| caller.scope().ok());
-        let grpc = is_grpc(answer.headers());
-        answer.map(|body| {
-            let done = move |late: Option<i32>| {
-                let status = late.or(early);
-                self.log(http, status.filter(|_| grpc), tenant.map(|scope| scope.tenant()));
-            };
-            Watched::new(body, done).boxed_unsync()
-        })
-    }
-
-    fn log(self, http: u16, grpc: Option<i32>, tenant: Option<crate::id::TenantId>) {
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let (wire, method, status) = (self.wire.name(), &self.method, self.status());
         let seconds = self.started.elapsed().as_secs_f64();
-        let status = grpc.map_or_else(|| http.to_string(), |code| format!("grpc-{code}"));
-        metrics::counter!("switchboard_requests_total", "method" => self.method.clone(), "status" => status.clone())
-            .increment(1);
-        metrics::histogram!("switchboard_request_seconds", "method" => self.method.clone()).record(seconds);
-        let tenant = tenant.map(|tenant| tenant.to_string());
+        metrics::counter!(
+            "switchboard_requests_total", "wire" => wire, "method" => method.clone(), "status" => status.clone()
+        )
+        .increment(1);
+        metrics::histogram!("switchboard_request_seconds", "wire" => wire, "method" => method.clone())
+            .record(seconds);
+        metrics::gauge!("switchboard_requests_in_flight").decrement(1);
         tracing::info!(
-            request.id = %self.id.0,
-            tenant.id = tenant,
-            method = %self.method,
+            request.id = %self.id,
+            tenant.id = self.tenant.map(tracing::field::display),
+            wire,
+            %method,
             %status,
             ms = format_args!("{:.1}", seconds * 1e3),
             "request"
         );
     }
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
 }

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::bodies::{Body, full};
+use super::{
+    bodies::{Body, full},
+    transcode::{Failure, compress},
+};
+use crate::error::DOMAIN;
 
 /// Asks the parts that must work before traffic is welcome; the error says which one does not.
 pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -23,28 +27,34 @@ pub struct Plain {
     pub openapi: bytes::Bytes,
 }
 
+pub(super) const PATHS: [&str; 6] = ["/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"];
+
 const PAGE: &str = include_str!("docs.html");
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Plain {
     /// Whether the path is one of these; they are exempt from load shedding.
     pub fn owns(path: &str) -> bool {
-        matches!(path, "/" | "/healthz" | "/readyz" | "/metrics" | "/openapi.json" | "/docs")
+        PATHS.contains(&path)
     }
 
-    pub async fn answer(&self, method: &Method, path: &str) -> Response<Body> {
+    pub(super) async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, Failure> {
         if method != Method::GET && method != Method::HEAD {
-            let mut refused = json_answer(StatusCode::METHOD_NOT_ALLOWED, &json!({"error": "use GET"}));
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
+            return Err(Failure::wrong_method(DOMAIN, &[Method::GET]));
         }
         let answer = match path {
             "/healthz" => json_answer(StatusCode::OK, &json!({"status": "ok"})),
             "/readyz" => self.readiness().await,
             "/metrics" => match &self.metrics {
-                Some(metrics) => typed("text/plain; version=0.0.4; charset=utf-8", metrics.render()),
-                None => typed("text/plain; version=0.0.4; charset=utf-8", ""),
+                Some(metrics) => packed(METRICS, metrics.render().into(), headers),
+                None => typed(METRICS, ""),
             },
-            "/openapi.json" => typed("application/json", self.openapi.clone()),
+            "/openapi.json" => packed("application/json", self.openapi.clone(), headers),
             "/" => {
                 let mut moved = Response::new(full(""));
                 *moved.status_mut() = StatusCode::FOUND;
@@ -53,7 +63,7 @@ impl Plain {
             }
             _ => page(),
         };
-        if method == Method::HEAD { answer.map(|_| full("")) } else { answer }
+        Ok(if method == Method::HEAD { answer.map(|_| full("")) } else { answer })
     }
 
     async fn readiness(&self) -> Response<Body> {
@@ -81,6 +91,12 @@ fn page() -> Response<Body> {
     );
     page.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     page
+}
+
+fn packed(kind: &'static str, body: bytes::Bytes, asked: &HeaderMap) -> Response<Body> {
+    let mut answer = typed(kind, "");
+    *answer.body_mut() = full(compress(body, asked, answer.headers_mut()));
+    answer
 }
 
 fn typed(kind: &'static str, body: impl Into<bytes::Bytes>) -> Response<Body> {

@@ -27,6 +27,7 @@ mod stream;
 mod template;
 mod wire;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,11 +40,13 @@ use tower::{BoxError, Service};
 
 use super::Cors;
 use super::bodies::{Body, full};
-use failure::Failure;
 use plan::Plan;
 use router::{Found, Router};
 
+pub use body::compress;
 pub use codec::{Codec, Refusal, TableCodec, Undecodable};
+pub use failure::Failure;
+pub use headers::grpc_timeout;
 pub use route::{BodyRule, Problem, Route, grpc_path, is_message};
 pub use router::Accepts;
 pub use status::{code_name, http_status};
@@ -51,6 +54,10 @@ pub use template::{Segment, Template, Variable};
 
 /// Longer URIs are refused.
 const MAX_URI: usize = 8 * 1024;
+
+/// The rpc that an answer is of, `package.Service/Method`, in the extensions of the answer.
+#[derive(Clone, Debug)]
+pub struct Called(pub Arc<str>);
 
 /// What a transcoder is told besides the descriptors.
 #[derive(Clone)]
@@ -101,6 +108,8 @@ struct Inner<C> {
     codec: C,
     routes: Vec<Route>,
     router: Router,
+    /// The paths of all rpcs, also of those without a binding, and what the rpcs are called.
+    rpcs: HashMap<String, Called>,
 }
 
 impl<C> Clone for Transcoder<C> {
@@ -134,12 +143,30 @@ impl<C: Codec> Transcoder<C> {
         codec: C,
     ) -> Result<Self, Vec<Problem>> {
         let (routes, router) = route::read(&pool, &options.reserved_paths)?;
-        Ok(Self(Arc::new(Inner { options, pool, plan, codec, routes, router })))
+        let rpcs = route::methods(&pool).map(|method| {
+            let path = grpc_path(&method);
+            let called = Called(path.trim_start_matches('/').into());
+            (path, called)
+        });
+        let rpcs = rpcs.collect();
+        Ok(Self(Arc::new(Inner { options, pool, plan, codec, routes, router, rpcs })))
     }
 
     /// Every mounted binding.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.0.routes.iter()
+    }
+
+    /// The paths of all rpcs, also of those without a binding: `/package.Service/Method`.
+    pub fn rpcs(&self) -> impl Iterator<Item = String> {
+        self.0.rpcs.keys().cloned()
+    }
+
+    /// A refusal, as every refused request of `origin` gets it.
+    pub fn refuse(&self, failure: &Failure, origin: Option<&HeaderValue>) -> Response<Body> {
+        let mut response = self.0.refuse(failure, false);
+        self.0.options.cors.decorate(origin, response.headers_mut());
+        response
     }
 
     /// Answers one request by calling `grpc`. Extensions of the request go with the call.
@@ -154,10 +181,21 @@ impl<C: Codec> Transcoder<C> {
         let origin = request.headers().get(header::ORIGIN).cloned();
         let head = request.method() == Method::HEAD;
         let conditional = headers::is_conditional(request.headers());
-        let mut response = match self.answer(request, grpc).await {
-            Ok(response) => response,
-            Err(failure) => self.0.refuse(&failure, conditional),
+        let (parts, body) = request.into_parts();
+        let mut called = None;
+        let answer = match self.step(&parts) {
+            Ok(Step::Answer(response)) => Ok(response),
+            Ok(Step::Call { index, segments }) => {
+                let exchange = answer::Exchange { inner: &self.0, index, segments, parts: &parts };
+                called = self.0.rpcs.get(&self.0.routes[index].grpc_path()).cloned();
+                exchange.run(body, grpc).await
+            }
+            Err(failure) => Err(failure),
         };
+        let mut response = answer.unwrap_or_else(|failure| self.0.refuse(&failure, conditional));
+        if let Some(called) = called {
+            response.extensions_mut().insert(called);
+        }
         self.0.options.cors.decorate(origin.as_ref(), response.headers_mut());
         if head {
             if let Some(length) = response.body().size_hint().exact() {
@@ -168,28 +206,18 @@ impl<C: Codec> Transcoder<C> {
         response
     }
 
-    async fn answer<B, S, R>(&self, request: Request<B>, grpc: S) -> Result<Response<Body>, Failure>
-    where
-        B: http_body::Body<Data = Bytes> + Send,
-        S: Service<Request<tonic::body::Body>, Response = Response<R>>,
-        S::Error: Into<BoxError>,
-        R: http_body::Body<Data = Bytes> + Send + 'static,
-        R::Error: Into<BoxError>,
-    {
-        let domain = &self.0.options.error_domain;
-        let (parts, body) = request.into_parts();
+    fn step<'r>(&self, parts: &'r http::request::Parts) -> Result<Step<'r>, Failure> {
         if parts.uri.path_and_query().is_some_and(|uri| uri.as_str().len() > MAX_URI) {
-            return Err(Failure::long_uri(domain, MAX_URI));
+            return Err(Failure::long_uri(&self.0.options.error_domain, MAX_URI));
         }
-        if parts.method == Method::OPTIONS {
-            return self.options(&parts);
-        }
-        let (index, segments) = self.find(&parts)?;
-        answer::Exchange { inner: &self.0, index, segments, parts: &parts }.run(body, grpc).await
+        if parts.method == Method::OPTIONS { self.options(parts) } else { self.find(parts) }
     }
 
-    fn options(&self, parts: &http::request::Parts) -> Result<Response<Body>, Failure> {
-        let allowed = self.0.router.allowed(parts.uri.path());
+    fn options<'r>(&self, parts: &http::request::Parts) -> Result<Step<'r>, Failure> {
+        let mut allowed = self.0.router.allowed(parts.uri.path());
+        if self.0.rpcs.contains_key(parts.uri.path()) {
+            allowed.push(Method::POST);
+        }
         if allowed.is_empty() {
             return Err(Failure::no_such_path(&self.0.options.error_domain));
         }
@@ -202,10 +230,10 @@ impl<C: Codec> Transcoder<C> {
             response
         };
         response.headers_mut().insert(header::ALLOW, failure::allow(&allowed));
-        Ok(response)
+        Ok(Step::Answer(response))
     }
 
-    fn find<'r>(&self, parts: &'r http::request::Parts) -> Result<(usize, Vec<&'r str>), Failure> {
+    fn find<'r>(&self, parts: &'r http::request::Parts) -> Result<Step<'r>, Failure> {
         let domain = &self.0.options.error_domain;
         let path = parts.uri.path();
         percent::decode(path)
@@ -216,11 +244,26 @@ impl<C: Codec> Transcoder<C> {
             Found::Route { index, .. } if head && !self.0.routes[index].is_plain_get() => {
                 Err(Failure::wrong_method(domain, &self.0.router.allowed(path)))
             }
-            Found::Route { index, segments } => Ok((index, segments)),
+            Found::Route { index, segments } => Ok(Step::Call { index, segments }),
             Found::WrongMethod(allowed) => Err(Failure::wrong_method(domain, &allowed)),
-            Found::Nothing => Err(Failure::no_such_path(domain)),
+            Found::Nothing if !self.0.rpcs.contains_key(path) => Err(Failure::no_such_path(domain)),
+            Found::Nothing if parts.method == Method::POST => {
+                let message = "an rpc at its own path takes application/grpc or application/grpc-web only";
+                Err(Failure::unsupported(domain, message))
+            }
+            Found::Nothing => Err(Failure::wrong_method(domain, &[Method::POST])),
         }
     }
+}
+
+/// What a request comes to before its body is read.
+enum Step<'r> {
+    Answer(Response<Body>),
+    /// The index of a route, and the raw segments of the path.
+    Call {
+        index: usize,
+        segments: Vec<&'r str>,
+    },
 }
 
 impl<C: Codec> Inner<C> {
@@ -235,6 +278,7 @@ impl<C: Codec> Inner<C> {
         headers.extend(failure.headers.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         status::headers(status, headers);
+        *response.extensions_mut() = failure.extensions.clone();
         response
     }
 

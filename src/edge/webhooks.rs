@@ -8,24 +8,33 @@
 //! | `POST /webhooks/inbound/{channel_id}` | any system, Standard Webhooks signature |
 //! | `POST /api/v2` | WhatsApp Cloud, one address for all numbers: routed by phone number id |
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tonic::Status;
-use tonic_types::StatusExt;
 
 use super::{
     bodies::{Body, full},
     plain::json_answer,
-    transcode::{code_name, http_status},
+    transcode::Failure,
 };
 use crate::{
-    access::Access, channels::RawRequest, domain::conversation::ChannelKind, error::Error,
+    access::Access,
+    channels::RawRequest,
+    domain::conversation::ChannelKind,
+    error::{DOMAIN, Error},
     service::conversation::Ingress,
 };
 
+/// One path of each shape.
+pub(super) const PATHS: [&str; 4] =
+    ["/webhooks/whatsapp/x", "/webhooks/telegram/x", "/webhooks/inbound/x", "/api/v2"];
+/// How long a delivery may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Meta batches up to 3 MB.
 const MOST: usize = 4 * 1024 * 1024;
 
@@ -41,17 +50,15 @@ impl Webhooks {
         Self { ingress, access }
     }
 
-    pub(super) async fn receive(&self, request: Request<Incoming>) -> Response<Body> {
-        match self.answer(request).boxed().await {
-            Ok(answer) => answer,
-            Err(error) => refusal(error),
-        }
+    /// Whether the path is one of these.
+    pub(super) fn owns(path: &str) -> bool {
+        path.starts_with("/webhooks/") || path.trim_end_matches('/') == "/api/v2"
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+    pub(super) async fn receive(&self, request: Request<Incoming>) -> Result<Response<Body>, Failure> {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
-        let missing = || Error::not_found("webhook", &path);
+        let missing = || refused(Error::not_found("webhook", &path));
         let (kind, channel) = match path.trim_end_matches('/').split('/').collect::<Vec<_>>()[..] {
             ["", "webhooks", kind, channel] => (named(kind).ok_or_else(missing)?, Some(channel.to_owned())),
             ["", "api", "v2"] => (ChannelKind::Whatsapp, None),
@@ -59,29 +66,31 @@ impl Webhooks {
         };
         let asks = head.method == Method::GET && kind == ChannelKind::Whatsapp && channel.is_some();
         if head.method != Method::POST && !asks {
-            return Ok(not_allowed());
+            return Err(Failure::wrong_method(DOMAIN, &[Method::POST]));
         }
-        let body = match Limited::new(body, MOST).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => return Ok(too_large()),
-            Err(_) => return Err(Error::invalid("body", "ended early")),
+        let body = match tokio::time::timeout(PATIENCE, Limited::new(body, MOST).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Failure::too_large(DOMAIN, MOST)),
+            Ok(Err(_)) => return Err(Failure::malformed(DOMAIN, "the body ended early")),
+            Err(_) => return Err(Failure::too_slow(DOMAIN)),
         };
         let query = head.uri.query().unwrap_or_default().to_owned();
         let raw = RawRequest { method: head.method, query, headers: head.headers, body };
         let Some(channel) = channel else { return self.shared(&raw).boxed().await };
         if let Ok(id) = channel.parse() {
-            self.access.limits().delivery(id).await?;
+            self.access.limits().delivery(id).await.map_err(refused)?;
         }
         if asks {
-            return Ok(text(self.ingress.challenge(kind, &channel, &raw).boxed().await?));
+            let challenge = self.ingress.challenge(kind, &channel, &raw).boxed().await;
+            return Ok(text(challenge.map_err(refused)?));
         }
-        let received = self.ingress.receive(kind, &channel, &raw).boxed().await?;
+        let received = self.ingress.receive(kind, &channel, &raw).boxed().await.map_err(refused)?;
         Ok(json_answer(StatusCode::OK, &received.receipt))
     }
 
     /// One address for every number of an app.
-    async fn shared(&self, raw: &RawRequest) -> Result<Response<Body>, Error> {
-        self.ingress.receive_shared(raw).boxed().await?;
+    async fn shared(&self, raw: &RawRequest) -> Result<Response<Body>, Failure> {
+        self.ingress.receive_shared(raw).boxed().await.map_err(refused)?;
         Ok(text("EVENT_RECEIVED".to_owned()))
     }
 }
@@ -101,33 +110,6 @@ fn text(body: String) -> Response<Body> {
     answer
 }
 
-fn not_allowed() -> Response<Body> {
-    let mut refused =
-        super::problem(StatusCode::METHOD_NOT_ALLOWED, 12, "UNIMPLEMENTED", "deliveries are POST");
-    refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-    refused
-}
-
-fn too_large() -> Response<Body> {
-    super::problem(StatusCode::PAYLOAD_TOO_LARGE, 8, "RESOURCE_EXHAUSTED", "a delivery holds at most 4 MiB")
-}
-
-/// An error in the shape of every REST error.
-fn refusal(error: Error) -> Response<Body> {
-    let status = Status::from(error);
-    let code = status.code();
-    let details = status.get_error_details();
-    let reason = details.error_info().map(|info| info.reason.as_str()).unwrap_or_default();
-    let info = serde_json::json!({
-        "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": crate::error::DOMAIN,
-    });
-    let body = serde_json::json!({
-        "error": status.message(), "code": code as i32, "status": code_name(code), "message": status.message(),
-        "details": [info],
-    });
-    let mut answer = json_answer(http_status(code, false), &body);
-    if matches!(answer.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    answer
+fn refused(error: Error) -> Failure {
+    Status::from(error).into()
 }

@@ -13,6 +13,7 @@ mod contract;
 mod conventions;
 mod conversation;
 mod demo;
+mod edge;
 mod events;
 mod idempotency;
 mod isolation;

@@ -10,11 +10,11 @@ mod startup;
 mod streams;
 
 #[path = "../fixture/gadgets.rs"]
-mod gadgets;
+pub mod gadgets;
 #[path = "../fixture/serve.rs"]
 mod serve;
 #[path = "../fixture/widgets.rs"]
-mod widgets;
+pub mod widgets;
 
 use prost_reflect::DescriptorPool;
 use switchboard::edge::transcode::{Options, Transcoder};
@@ -46,6 +46,6 @@ impl Drop for Server {
     }
 }
 
-fn pool() -> DescriptorPool {
+pub fn pool() -> DescriptorPool {
     DescriptorPool::decode(serve::DESCRIPTORS).unwrap()
 }

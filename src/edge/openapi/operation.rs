@@ -189,6 +189,15 @@ impl Operation<'_> {
         for (code, text) in &extras.errors {
             errors.entry(*code).or_default().push(text);
         }
+        // What the transcoder itself answers.
+        errors.entry(504).or_default().push("The deadline passed.");
+        if self.route.body != BodyRule::None {
+            errors.entry(413).or_default().push("The body is too large.");
+            errors
+                .entry(415)
+                .or_default()
+                .push("The body is not JSON, or is compressed with something else than gzip.");
+        }
         let error =
             |text: &str| json!({"description": text, "content": {"application/json": {"schema": status}}});
         for (code, texts) in errors {

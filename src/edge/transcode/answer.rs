@@ -53,17 +53,21 @@ impl<C: Codec> Exchange<'_, C> {
             let message = self.message(&body)?;
             let path = self.route().grpc_path();
             let extensions = self.parts.extensions.clone();
-            let (headers, messages) = grpc::call(grpc, &path, metadata, extensions, &message).await?;
-            match form {
-                None => self.unary(headers, messages).await,
-                Some(form) => self.stream(form, &headers, messages, deadline).await,
-            }
+            let (head, messages) = grpc::call(grpc, &path, metadata, extensions, &message).await?;
+            let answer = match form {
+                None => self.unary(head.headers, messages).await,
+                Some(form) => self.stream(form, &head.headers, messages, deadline).await,
+            };
+            answer.map(|mut answer| {
+                *answer.extensions_mut() = head.extensions;
+                answer
+            })
         };
         match deadline {
             None => work.await,
             Some(deadline) => tokio::time::timeout_at(deadline, work)
                 .await
-                .unwrap_or_else(|_| Err(failure::deadline_exceeded().into())),
+                .unwrap_or_else(|_| Err(failure::deadline_exceeded(domain).into())),
         }
     }
 
@@ -202,7 +206,7 @@ impl<C: Codec> Exchange<'_, C> {
                 .encode(&output, route.response_body.as_ref(), &message, &mut json)
                 .map_err(undecodable)?;
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-            body::compress(json, &self.parts.headers, &mut headers)
+            body::compress(json.into(), &self.parts.headers, &mut headers)
         };
         let mut response = Response::new(full(body));
         *response.headers_mut() = headers;

@@ -15,6 +15,8 @@ use super::failure::Failure;
 
 /// Smaller answers are not worth compressing.
 const WORTH_COMPRESSING: usize = 1024;
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How much of an oversized body is read and thrown away, so that the client gets to read the refusal.
 const DRAIN_BYTES: usize = 32 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -26,6 +28,14 @@ pub(super) async fn read<B>(
     limit: usize,
     domain: &str,
 ) -> Result<Bytes, Failure>
+where
+    B: Body<Data = Bytes> + Send,
+{
+    let whole = tokio::time::timeout(PATIENCE, collect(body, headers, limit, domain)).await;
+    whole.unwrap_or_else(|_| Err(Failure::too_slow(domain)))
+}
+
+async fn collect<B>(body: B, headers: &HeaderMap, limit: usize, domain: &str) -> Result<Bytes, Failure>
 where
     B: Body<Data = Bytes> + Send,
 {
@@ -93,9 +103,9 @@ pub(super) fn decompress(
 }
 
 /// Compresses an answer if the client takes gzip and it is worth it, and says so in `headers`.
-pub(super) fn compress(body: Vec<u8>, request: &HeaderMap, headers: &mut HeaderMap) -> Bytes {
+pub fn compress(body: Bytes, request: &HeaderMap, headers: &mut HeaderMap) -> Bytes {
     if body.len() < WORTH_COMPRESSING || headers.contains_key(header::CONTENT_ENCODING) {
-        return body.into();
+        return body;
     }
     headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     let accepted = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
@@ -105,7 +115,7 @@ pub(super) fn compress(body: Vec<u8>, request: &HeaderMap, headers: &mut HeaderM
         gzip && !parts.any(|part| part == "q=0")
     });
     if !takes_gzip {
-        return body.into();
+        return body;
     }
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     let compressed = encoder.write_all(&body).and_then(|()| encoder.finish());
@@ -114,6 +124,6 @@ pub(super) fn compress(body: Vec<u8>, request: &HeaderMap, headers: &mut HeaderM
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             compressed.into()
         }
-        Err(_) => body.into(),
+        Err(_) => body,
     }
 }

@@ -1,6 +1,6 @@
 //! What the transcoder itself refuses, as a gRPC status with the HTTP status it is answered with.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -8,20 +8,22 @@ use super::codec::Refusal;
 
 /// A request that ends in a status.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub struct Failure {
     /// The status, with details.
     pub status: Status,
     /// The HTTP status; `None` for the one that goes with the code.
     pub http: Option<StatusCode>,
     /// Headers to answer with.
     pub headers: HeaderMap,
+    /// Of the answer that brought the status.
+    pub extensions: Extensions,
 }
 
 impl Failure {
     fn new(http: StatusCode, code: Code, reason: &str, domain: &str, message: impl Into<String>) -> Self {
         let details = ErrorDetails::with_error_info(reason, domain, []);
         let status = Status::with_error_details(code, message, details);
-        Self { status, http: Some(http), headers: HeaderMap::new() }
+        Self { http: Some(http), ..Self::from(status) }
     }
 
     /// 400 naming the field at fault.
@@ -34,7 +36,7 @@ impl Failure {
     }
 
     /// 400 about something that is no field.
-    pub(super) fn malformed(domain: &str, message: impl Into<String>) -> Self {
+    pub fn malformed(domain: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, "MALFORMED_REQUEST", domain, message)
     }
 
@@ -48,7 +50,7 @@ impl Failure {
         )
     }
 
-    pub(super) fn wrong_method(domain: &str, allowed: &[Method]) -> Self {
+    pub fn wrong_method(domain: &str, allowed: &[Method]) -> Self {
         let http = StatusCode::METHOD_NOT_ALLOWED;
         let mut failure = Self::new(
             http,
@@ -71,9 +73,14 @@ impl Failure {
         Self::new(StatusCode::NOT_ACCEPTABLE, Code::InvalidArgument, "NOT_ACCEPTABLE", domain, message)
     }
 
-    pub(super) fn too_large(domain: &str, limit: usize) -> Self {
-        let message = format!("the body is larger than {limit} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted, "BODY_TOO_LARGE", domain, message)
+    pub fn too_large(domain: &str, limit: usize) -> Self {
+        let (http, code) = (StatusCode::PAYLOAD_TOO_LARGE, Code::ResourceExhausted);
+        Self::new(http, code, "REQUEST_TOO_LARGE", domain, format!("the body is larger than {limit} bytes"))
+    }
+
+    pub fn too_slow(domain: &str) -> Self {
+        let (http, code) = (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded);
+        Self::new(http, code, "REQUEST_TOO_SLOW", domain, "the body took too long to arrive")
     }
 
     pub(super) fn long_uri(domain: &str, limit: usize) -> Self {
@@ -84,7 +91,7 @@ impl Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self { status, http: None, headers: HeaderMap::new() }
+        Self { status, http: None, headers: HeaderMap::new(), extensions: Extensions::new() }
     }
 }
 
@@ -99,6 +106,7 @@ pub(super) fn allow(methods: &[Method]) -> HeaderValue {
 }
 
 /// The status of a call that outlived its deadline.
-pub(super) fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the deadline passed before the answer was ready")
+pub(super) fn deadline_exceeded(domain: &str) -> Status {
+    let details = ErrorDetails::with_error_info("DEADLINE_EXCEEDED", domain, []);
+    Status::with_error_details(Code::DeadlineExceeded, "the deadline passed", details)
 }

@@ -1,11 +1,14 @@
 //! The call: one framed message to the in-process gRPC stack, frames and trailers back.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::response::Parts;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use tonic::Status;
 use tower::{BoxError, Service, ServiceExt as _};
+
+use super::failure::Failure;
 
 /// Flag and length before each message.
 const PREFIX: usize = 5;
@@ -19,14 +22,15 @@ pub(super) struct Messages {
     settled: bool,
 }
 
-/// Calls `path` with one message. `Err` is a status that arrived instead of messages, with all metadata in it.
+/// Calls `path` with one message; answers the head of the answer and its messages. `Err` is a status that
+/// arrived instead of messages, with all metadata and extensions of its answer.
 pub(super) async fn call<S, R>(
     service: S,
     path: &str,
     metadata: HeaderMap,
     extensions: Extensions,
     message: &[u8],
-) -> Result<(HeaderMap, Messages), Status>
+) -> Result<(Parts, Messages), Failure>
 where
     S: Service<Request<tonic::body::Body>, Response = Response<R>>,
     S::Error: Into<BoxError>,
@@ -52,10 +56,10 @@ where
     let early = Status::from_header_map(&parts.headers);
     let settled = early.is_some();
     if let Some(status) = early.filter(|status| status.code() != tonic::Code::Ok) {
-        return Err(status);
+        return Err(Failure { extensions: parts.extensions, ..status.into() });
     }
     let body = body.map_err(Into::into).boxed_unsync();
-    Ok((parts.headers, Messages { body, buffer: BytesMut::new(), trailers: None, settled }))
+    Ok((parts, Messages { body, buffer: BytesMut::new(), trailers: None, settled }))
 }
 
 impl Messages {

@@ -78,8 +78,8 @@ pub(super) fn deadline(headers: &HeaderMap) -> Result<Option<Duration>, String> 
     Ok(grpc.into_iter().chain(server).min())
 }
 
-/// `50m`: up to eight digits and a unit.
-fn grpc_timeout(text: &str) -> Option<Duration> {
+/// A `grpc-timeout`, such as `50m`: up to eight digits and a unit.
+pub fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -219,6 +219,9 @@ mod tests {
             of(&[("grpc-timeout", "1S"), ("x-server-timeout", "0.25")]),
             Ok(Some(Duration::from_millis(250)))
         );
+        for (text, millis) in [("50m", 50), ("2S", 2000), ("1M", 60_000), ("1H", 3_600_000), ("1000u", 1)] {
+            assert_eq!(grpc_timeout(text), Some(Duration::from_millis(millis)), "{text}");
+        }
         for bad in ["", "5", "S", "123456789S", "-1S", "1s", "1.5S", "1é"] {
             assert!(grpc_timeout(bad).is_none(), "{bad}");
         }

@@ -74,11 +74,16 @@ pub fn grpc_path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
+/// Every rpc of `pool`.
+pub fn methods(pool: &DescriptorPool) -> impl Iterator<Item = MethodDescriptor> {
+    pool.services().flat_map(|service| service.methods().collect::<Vec<_>>())
+}
+
 /// Reads every binding of `pool`. `reserved` are paths that no route may answer.
 pub fn read(pool: &DescriptorPool, reserved: &[String]) -> Result<(Vec<Route>, Router), Vec<Problem>> {
     let mut problems = Vec::new();
     let mut routes = Vec::new();
-    let methods: Vec<_> = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    let methods: Vec<_> = methods(pool).collect();
     if let Some(option) = pool.get_extension_by_name("google.api.http") {
         for method in &methods {
             bindings(method, &option, &mut routes, &mut problems);

@@ -90,7 +90,9 @@ impl<C: Codec> Flow<C> {
         let far = Instant::now() + Duration::from_secs(60 * 60 * 24 * 365);
         tokio::select! {
             biased;
-            () = tokio::time::sleep_until(self.deadline.unwrap_or(far)) => Step::End(failure::deadline_exceeded()),
+            () = tokio::time::sleep_until(self.deadline.unwrap_or(far)) => {
+                Step::End(failure::deadline_exceeded(&self.inner.options.error_domain))
+            }
             next = self.messages.next() => match next {
                 Ok(Some(message)) => Step::Message(message),
                 Ok(None) => Step::End(Status::ok("")),

@@ -78,7 +78,7 @@ async fn long_uris_double_types_and_rpc_paths_are_refused() {
     let twice = [JSON, JSON];
     assert_eq!(send(server.address, "POST", "/v1/everything", &twice, Some(b"{}")).await.status, 400);
     let rpc = send(server.address, "POST", "/acme.widgets.v1.WidgetService/Fail", &[JSON], Some(b"{}")).await;
-    assert_eq!((rpc.status, &rpc.json()["code"]), (404, &json!(5)), "JSON 404, not HTTP 200 (pitfall 3)");
+    assert_eq!((rpc.status, &rpc.json()["code"]), (415, &json!(3)), "it never reaches the handler");
 }
 
 /// G20: a precondition that fails is 412 when the request had one, else 400.
@@ -271,6 +271,28 @@ async fn rest_works_over_http2() {
     let answer = client.get(url).header("x-server-timeout", "0.05").send().await.unwrap();
     assert_eq!((answer.version(), answer.status().as_u16()), (http::Version::HTTP_2, 504));
     assert!(started.elapsed() < Duration::from_secs(4));
+}
+
+/// G19: metadata after the only message of an answer becomes headers, without what belongs to gRPC.
+#[tokio::test]
+async fn metadata_in_trailers_becomes_headers() {
+    use http_body_util::{BodyExt as _, Full};
+    let transcoder = Transcoder::new(&pool(), widgets::options()).unwrap();
+    let grpc = tower::service_fn(|_: http::Request<tonic::body::Body>| async {
+        let pairs = [("grpc-status", "0"), ("x-late", "yes"), ("x-late-bin", "AA"), ("grpc-message", "")];
+        let trailers: http::HeaderMap = pairs
+            .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
+            .into_iter()
+            .collect();
+        let body = Full::new(bytes::Bytes::from_static(&[0; 5])).with_trailers(async { Some(Ok(trailers)) });
+        Ok::<_, std::convert::Infallible>(http::Response::new(tonic::body::Body::new(body)))
+    });
+    let request = http::Request::get("/v1/fail").body(tonic::body::Body::empty()).unwrap();
+    let response = transcoder.call(request, grpc).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["x-late"]), (200, &"yes".parse().unwrap()));
+    for hidden in ["grpc-status", "grpc-message", "x-late-bin"] {
+        assert!(!response.headers().contains_key(hidden), "{hidden}");
+    }
 }
 
 /// G30, G31: a detail of a type nobody here knows is left out, and so is DebugInfo; the rest stays. G18: metadata of an
