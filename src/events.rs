@@ -6,7 +6,9 @@ mod follower;
 mod hub;
 mod redis_feed;
 mod sequencer;
+mod wake;
 
 pub use follower::{Follower, Step};
 pub use hub::Hub;
 pub use sequencer::sequence;
+pub use wake::carry_wakes;
