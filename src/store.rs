@@ -15,6 +15,7 @@ pub mod events;
 mod group;
 mod hints;
 pub mod jobs;
+mod lead;
 mod scope;
 mod sql;
 pub mod tenant;
@@ -22,6 +23,7 @@ mod transaction;
 
 pub use connect::{Settings, connect};
 pub use hints::{Hint, Hints};
+pub use lead::Lead;
 pub use scope::{SystemDb, TenantDb};
 pub use transaction::{Db, Tx};
 

@@ -12,6 +12,7 @@ mod contract;
 mod conversation;
 mod demo;
 mod events;
+mod faults;
 mod idempotency;
 mod isolation;
 mod jobs;
