@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// The longest a ready job of another process waits unseen.
+/// The longest a ready job waits unseen when its wake-up was lost.
 const LOOK: Duration = Duration::from_millis(250);
 /// While there is more to do than room, the longest until the next try.
 const SOON: Duration = Duration::from_millis(20);
