@@ -58,8 +58,11 @@ pub struct Config {
     pub max_in_flight: usize,
     /// Rate limits by class.
     pub rates: Rates,
-    /// Jobs at work at the same time in this process.
+    /// Jobs of one queue at work at the same time in this process: four times as many sends, twice as many
+    /// webhooks, half as many of the slow kinds.
     pub job_slots: usize,
+    /// A worker that is silent for so long has lost its jobs: others run them again.
+    pub job_lease: Duration,
     /// Silence after a customer's message before a reply is drafted.
     pub debounce: Duration,
     /// Whether webhooks and messengers may live on private addresses: for trying with the sandbox.

@@ -16,7 +16,6 @@ mod effect;
 mod engine;
 mod fair;
 mod job;
-mod lead;
 pub mod outbound;
 mod registry;
 mod relay;

@@ -15,6 +15,7 @@ pub mod events;
 mod group;
 mod hints;
 pub mod jobs;
+mod lead;
 mod scope;
 mod sql;
 pub mod tenant;
@@ -23,6 +24,7 @@ mod transaction;
 pub use connect::{Settings, connect};
 pub use entity::{Column, Table, tables};
 pub use hints::{Hint, Hints};
+pub use lead::Lead;
 pub use scope::{SystemDb, TenantDb};
 pub use transaction::{Db, Tx};
 

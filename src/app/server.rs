@@ -156,6 +156,10 @@ impl App {
         }
         let address = listener.local_addr()?;
         let roles = self.config.roles;
+        if let Some(redis) = self.redis.clone() {
+            let store = self.parts.store.clone();
+            tasks.spawn(events::carry_wakes(store, redis, String::new(), shutdown.clone()));
+        }
         if roles.relay {
             let sequencer =
                 events::sequence(self.parts.store.clone(), self.parts.hub.clone(), shutdown.clone());
@@ -178,6 +182,8 @@ impl App {
             relay: self.config.roles.relay,
             work: self.config.roles.worker,
             redis: self.redis.clone(),
+            slots: jobs::Slots::around(self.config.job_slots),
+            lease: self.config.job_lease,
             drain: self.config.drain,
             ..jobs::EngineSettings::default()
         };

@@ -68,6 +68,7 @@ impl Config {
             max_in_flight: narrow(from.value("max_in_flight", "1024", parse::number::<1, 1_000_000>)),
             rates: rates(&mut from),
             job_slots: narrow(from.value("job_slots", "16", parse::number::<1, 10_000>)),
+            job_lease: Duration::from_secs(from.value("job_lease_seconds", "20", parse::number::<2, 3_600>)),
             debounce: Duration::from_millis(from.value("debounce_ms", "2000", parse::number::<0, 600_000>)),
             allow_private_targets: from.value("allow_private_targets", "false", parse::flag),
             model: model(&mut from),

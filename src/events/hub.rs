@@ -51,6 +51,9 @@ impl Hub {
 
     /// Tells everyone about events that were just numbered.
     pub(super) async fn publish(&self, events: Vec<LoggedEvent>) {
+        if events.is_empty() {
+            return;
+        }
         if let Some(redis) = &self.0.redis {
             redis.publish(&events).await;
             return;

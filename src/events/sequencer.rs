@@ -7,28 +7,33 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
-use crate::store::{Store, events};
+use crate::store::{Lead, Store, events};
 
 /// Events numbered in one transaction.
 const BATCH: u64 = 500;
-/// How long an event of another process can wait unseen.
+/// How long an event can wait unseen when its wake-up was lost.
 const POLL: Duration = Duration::from_millis(100);
+/// How long the events of a shard can wait when the process that numbered them dies.
+const LEASE: Duration = Duration::from_secs(3);
 
-/// Numbers events until `shutdown`. Any number of processes may run it.
+/// Numbers events until `shutdown`. Any number of processes may run it: each shard has one that leads, which
+/// saves the others the work. Two at once are correct too, the locks of the rows see to that.
 pub async fn sequence(store: Store, hub: Hub, shutdown: CancellationToken) {
+    let names = (0..events::SHARDS).map(|shard| format!("sequencer:{shard}")).collect();
+    let mut lead = Lead::new(store.clone(), names, store.env().uuid(), LEASE);
     let mut hints = store.hints().listen();
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let mut shards: u16 = 0;
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => break,
             _ = poll.tick() => shards = u16::MAX,
             hint = hints.recv() => match hint {
                 Ok(hint) if hint.events => shards |= bit(hint.tenant),
                 Ok(_) => continue,
                 Err(RecvError::Lagged(_)) => shards = u16::MAX,
-                Err(RecvError::Closed) => return,
+                Err(RecvError::Closed) => break,
             },
         }
         while let Ok(hint) = hints.try_recv() {
@@ -36,10 +41,13 @@ pub async fn sequence(store: Store, hub: Hub, shutdown: CancellationToken) {
                 shards |= bit(hint.tenant);
             }
         }
-        for shard in (0..events::SHARDS).filter(|shard| shards & (1 << shard) != 0) {
+        let (led, _) = lead.renew().await;
+        let led = led.into_iter().filter_map(|shard| i16::try_from(shard).ok());
+        for shard in led.filter(|shard| shards & (1 << shard) != 0) {
             drain(&store, &hub, shard).await;
         }
     }
+    lead.step_down().await;
 }
 
 fn bit(tenant: crate::id::TenantId) -> u16 {

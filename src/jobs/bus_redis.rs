@@ -1,20 +1,18 @@
 //! Tickets in Redis Streams. Each lane of a queue has a stream, a generation that shows whether Redis was
 //! emptied, a sorted set of snoozed tickets and a quarantine; all share one hash tag.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+mod link;
+
+use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, RedisError, RedisResult, Script, ScriptInvocation,
-    aio::MultiplexedConnection,
+    Script,
     streams::{StreamAutoClaimReply, StreamId, StreamReadReply},
 };
-use tokio::time::Instant;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::link::Link;
 use super::{
     bus::{Delivery, Depth, Receipt, Trouble},
     ticket,
@@ -23,19 +21,13 @@ use crate::{domain::queue::Queue, store::jobs::Ticket};
 
 /// Tickets or entries in one call of a script: `unpack` and the server's patience are finite.
 const BATCH: usize = 500;
-/// An answer to anything but a blocking read takes no longer, or Redis is away.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 pub struct RedisBus {
-    client: redis::Client,
+    link: Link,
     prefix: String,
     lanes: usize,
     consumer: String,
     generation: String,
-    commands: Mutex<Option<MultiplexedConnection>>,
-    /// One for each queue's blocking reads: a blocked connection serves nobody else.
-    readers: [tokio::sync::Mutex<Option<MultiplexedConnection>>; Queue::ALL.len()],
-    away_since: Mutex<Option<Instant>>,
     scripts: Scripts,
 }
 
@@ -68,14 +60,11 @@ impl RedisBus {
     /// over what the old one holds.
     pub fn new(client: redis::Client, prefix: String, lanes: usize, incarnation: Uuid) -> Self {
         Self {
-            client,
+            link: Link::new(client),
             prefix,
             lanes: lanes.max(1),
             consumer: format!("{}-{}", std::process::id(), incarnation.simple()),
             generation: incarnation.simple().to_string(),
-            commands: Mutex::default(),
-            readers: Default::default(),
-            away_since: Mutex::default(),
             scripts: Scripts::default(),
         }
     }
@@ -92,15 +81,14 @@ impl RedisBus {
     }
 
     pub(super) fn away(&self) -> Duration {
-        let since = *self.away_since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.link.away()
     }
 
     /// The settings that Redis runs with: `maxmemory` and `maxmemory-policy`.
     pub async fn memory_policy(&self) -> Result<(u64, String), Trouble> {
         let mut ask = redis::cmd("CONFIG");
         ask.arg("GET").arg("maxmemory*");
-        let answer: std::collections::HashMap<String, String> = self.query(&ask).await?;
+        let answer: std::collections::HashMap<String, String> = self.link.query(&ask).await?;
         let most = answer.get("maxmemory").and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
         Ok((most, answer.get("maxmemory-policy").cloned().unwrap_or_default()))
     }
@@ -125,7 +113,7 @@ impl RedisBus {
                     call.arg(ticket.job.0.as_bytes()).arg(ticket.tenant.0.as_bytes());
                     call.arg(&ticket.kind).arg(ticket.epoch);
                 }
-                match self.call::<usize>(&call).await {
+                match self.link.call::<usize>(&call).await {
                     Ok(added) => {
                         tickets.drain(..added.min(batch));
                         if added < batch {
@@ -156,16 +144,7 @@ impl RedisBus {
         read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(1).max(1)).arg("STREAMS");
         let keys: Vec<String> = lanes.iter().map(|lane| self.stream(queue, *lane)).collect();
         read.arg(&keys).arg(vec![">"; keys.len()]);
-
-        let reader = &self.readers[usize::from(queue.number().unsigned_abs())];
-        let mut reader = reader.lock().await;
-        let mut connection = match reader.take() {
-            Some(connection) => connection,
-            None => self.connect(wait + Duration::from_secs(3)).await?,
-        };
-        let reply: Option<StreamReadReply> = self.noticed(read.query_async(&mut connection).await)?;
-        *reader = Some(connection);
-        drop(reader);
+        let reply: Option<StreamReadReply> = self.link.read(queue, &read, wait).await?;
 
         let mut deliveries = Vec::new();
         for stream in reply.into_iter().flat_map(|reply| reply.keys) {
@@ -188,14 +167,14 @@ impl RedisBus {
         tracing::error!(queue = queue.name(), lane, id = entry.id, "undecodable ticket, moved to quarantine");
         let mut call = self.scripts.poison.key(self.stream(queue, lane));
         call.key(self.key(queue, lane, "px")).arg(&entry.id).arg(format!("{:?}", entry.map));
-        self.call::<()>(&call).await?;
+        self.link.call::<()>(&call).await?;
         Ok(None)
     }
 
     pub(super) async fn ack(&self, receipts: &[Receipt]) -> Result<(), Trouble> {
         for (stream, ids) in self.by_stream(receipts) {
             for ids in ids.chunks(BATCH) {
-                self.call::<()>(self.scripts.ack.key(&stream).arg(ids)).await?;
+                self.link.call::<()>(self.scripts.ack.key(&stream).arg(ids)).await?;
             }
         }
         Ok(())
@@ -207,7 +186,7 @@ impl RedisBus {
                 let mut claim = redis::cmd("XCLAIM");
                 // JUSTID: not another delivery.
                 claim.arg(&stream).arg("w").arg(&self.consumer).arg(0).arg(ids).arg("JUSTID");
-                self.query::<()>(&claim).await?;
+                self.link.query::<()>(&claim).await?;
             }
         }
         Ok(())
@@ -226,7 +205,7 @@ impl RedisBus {
         let mut call = self.scripts.snooze.key(self.stream(queue, lane));
         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         call.key(self.key(queue, lane, "z")).arg(id).arg(pause).arg(ticket::pack(&delivery.ticket));
-        self.call(&call).await
+        self.link.call(&call).await
     }
 
     pub(super) async fn promote(&self, queue: Queue) -> Result<u64, Trouble> {
@@ -235,7 +214,7 @@ impl RedisBus {
             let mut call = self.scripts.promote.key(self.key(queue, lane, "z"));
             call.key(self.stream(queue, lane)).arg(BATCH);
             loop {
-                let moved = self.call::<u64>(&call).await?;
+                let moved = self.link.call::<u64>(&call).await?;
                 promoted += moved;
                 if moved < BATCH as u64 {
                     break;
@@ -257,7 +236,7 @@ impl RedisBus {
                     .arg(&from)
                     .arg("COUNT")
                     .arg(BATCH);
-                let reply: StreamAutoClaimReply = self.query(&claim).await?;
+                let reply: StreamAutoClaimReply = self.link.query(&claim).await?;
                 for entry in reply.claimed {
                     deliveries.extend(self.read(queue, lane, entry).await?);
                 }
@@ -272,12 +251,9 @@ impl RedisBus {
 
     pub(super) async fn intact(&self, queue: Queue) -> Result<bool, Trouble> {
         for lane in 0..self.lanes {
-            let (generation, stream): (bool, bool) = {
-                let mut pipe = redis::pipe();
-                pipe.exists(self.key(queue, lane, "gen")).exists(self.stream(queue, lane));
-                let mut connection = self.connection().await?;
-                self.noticed(pipe.query_async(&mut connection).await)?
-            };
+            let mut pipe = redis::pipe();
+            pipe.exists(self.key(queue, lane, "gen")).exists(self.stream(queue, lane));
+            let (generation, stream): (bool, bool) = self.link.pipe(&pipe).await?;
             if !generation || !stream {
                 return Ok(false);
             }
@@ -288,7 +264,7 @@ impl RedisBus {
     pub(super) async fn ensure(&self, queue: Queue) -> Result<(), Trouble> {
         for lane in 0..self.lanes {
             let mut call = self.scripts.ensure.key(self.stream(queue, lane));
-            self.call::<u8>(call.key(self.key(queue, lane, "gen")).arg(&self.generation)).await?;
+            self.link.call::<u8>(call.key(self.key(queue, lane, "gen")).arg(&self.generation)).await?;
         }
         Ok(())
     }
@@ -298,8 +274,7 @@ impl RedisBus {
         for lane in 0..self.lanes {
             let mut pipe = redis::pipe();
             pipe.xlen(self.stream(queue, lane)).zcard(self.key(queue, lane, "z"));
-            let mut connection = self.connection().await?;
-            let (tickets, snoozed): (u64, u64) = self.noticed(pipe.query_async(&mut connection).await)?;
+            let (tickets, snoozed): (u64, u64) = self.link.pipe(&pipe).await?;
             depth.tickets += tickets;
             depth.snoozed += snoozed;
         }
@@ -310,65 +285,8 @@ impl RedisBus {
         let mut removed = 0;
         for lane in 0..self.lanes {
             let idle = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
-            removed += self.call::<u64>(self.scripts.gc.key(self.stream(queue, lane)).arg(idle)).await?;
+            removed += self.link.call::<u64>(self.scripts.gc.key(self.stream(queue, lane)).arg(idle)).await?;
         }
         Ok(removed)
     }
-
-    async fn call<T: redis::FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, Trouble> {
-        let mut connection = self.connection().await?;
-        self.noticed(call.invoke_async(&mut connection).await)
-    }
-
-    async fn query<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Trouble> {
-        let mut connection = self.connection().await?;
-        self.noticed(command.query_async(&mut connection).await)
-    }
-
-    async fn connection(&self) -> Result<MultiplexedConnection, Trouble> {
-        let open = self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(open) = open {
-            return Ok(open);
-        }
-        let fresh = self.connect(PATIENCE).await?;
-        *self.commands.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.clone());
-        Ok(fresh)
-    }
-
-    async fn connect(&self, answer: Duration) -> Result<MultiplexedConnection, Trouble> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(answer));
-        self.noticed(self.client.get_multiplexed_async_connection_with_config(&config).await)
-    }
-
-    /// Learns from every answer whether Redis is there, and drops a connection that broke.
-    fn noticed<T>(&self, answer: RedisResult<T>) -> Result<T, Trouble> {
-        let mut since = self.away_since.lock().unwrap_or_else(PoisonError::into_inner);
-        match answer {
-            Ok(answer) => {
-                *since = None;
-                Ok(answer)
-            }
-            Err(error) => {
-                if broken(&error) {
-                    since.get_or_insert_with(Instant::now);
-                    *self.commands.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                } else {
-                    *since = None;
-                }
-                let lost = matches!(error.code(), Some("NOGEN" | "NOGROUP"));
-                Err(if lost { Trouble::NoGeneration } else { Trouble::Redis(error) })
-            }
-        }
-    }
-}
-
-/// Whether this says something about the connection, or about a server that cannot serve yet.
-fn broken(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_timeout()
-        || error.is_connection_dropped()
-        || error.is_unrecoverable_error()
-        || matches!(error.code(), Some("LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN"))
 }

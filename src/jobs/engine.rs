@@ -16,7 +16,6 @@ use super::{
     bus_local::LocalBus,
     bus_redis::RedisBus,
     completer::{BACKLOG, Completer},
-    lead::Lead,
     relay::Relay,
     running::{Running, Stop},
     sweeper::Sweeper,
@@ -24,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    store::{Store, events::SHARDS, jobs::Ticket},
+    store::{Lead, Store, events::SHARDS, jobs::Ticket},
 };
 
 /// How long the last results may take to be recorded.
@@ -65,7 +64,7 @@ impl Default for EngineSettings {
             lanes: 4,
             slots: Slots::default(),
             lease: Duration::from_secs(20),
-            lead: Duration::from_secs(5),
+            lead: Duration::from_secs(3),
             dispatch_ttl: Duration::from_secs(60),
             drain: Duration::from_secs(25),
         }
@@ -78,12 +77,18 @@ pub struct Slots([usize; Queue::ALL.len()]);
 
 impl Default for Slots {
     fn default() -> Self {
-        // In the order of `Queue::ALL`.
-        Self([64, 16, 16, 32, 8, 8, 8])
+        Self::around(16)
     }
 }
 
 impl Slots {
+    /// So many for drafts and look-ups. A send mostly waits for a provider, so there are four times as many
+    /// of them, and twice as many webhooks; mail, billing and housekeeping are in no hurry: half.
+    pub fn around(slots: usize) -> Self {
+        let few = (slots / 2).max(1);
+        // In the order of `Queue::ALL`.
+        Self([4 * slots, slots, slots, 2 * slots, few, few, few])
+    }
     /// The same number for every queue.
     pub fn each(slots: usize) -> Self {
         Self([slots; Queue::ALL.len()])

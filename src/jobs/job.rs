@@ -30,6 +30,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const HALT: bool = false;
 
     fn run(&self, cx: &Context) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// The last word before the job is dead, because it failed too often, will never succeed, expired, or
+    /// ended its process each time: here it tells whoever waits for it. May be said more than once; while it
+    /// cannot be said, the job is not dead.
+    fn give_up(&self, _cx: &Context, _why: &str) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// How long to wait after a failure: a random part of `min(cap, base · 2^tries)`.

@@ -5,8 +5,11 @@ use std::{collections::HashMap, time::Duration};
 use futures::future::BoxFuture;
 
 use super::{Backoff, Context, Failure, Job, Queue};
+use crate::error;
 
 type Run = dyn for<'a> Fn(&'a Context, &'a [u8]) -> BoxFuture<'a, Result<(), Failure>> + Send + Sync;
+type GiveUp =
+    dyn for<'a> Fn(&'a Context, &'a [u8], &'a str) -> BoxFuture<'a, error::Result<()>> + Send + Sync;
 
 /// The kinds by name.
 #[derive(Default)]
@@ -19,6 +22,7 @@ pub(super) struct Kind {
     pub(super) timeout: Duration,
     pub(super) backoff: Backoff,
     pub(super) run: Box<Run>,
+    pub(super) give_up: Box<GiveUp>,
 }
 
 impl Registry {
@@ -34,6 +38,13 @@ impl Registry {
                 Box::pin(async move {
                     let job: J = serde_json::from_slice(payload).map_err(Failure::dead)?;
                     job.run(cx).await
+                })
+            }),
+            give_up: Box::new(|cx, payload, why| {
+                Box::pin(async move {
+                    // What cannot be read promised nothing to anybody.
+                    let Ok(job) = serde_json::from_slice::<J>(payload) else { return Ok(()) };
+                    job.give_up(cx, why).await
                 })
             }),
         };

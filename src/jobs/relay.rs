@@ -1,6 +1,8 @@
 //! The relay: admits ready jobs, fairly among tenants, and publishes their tickets. It commits before it
 //! publishes, so that a worker never sees a ticket whose row does not know it.
 
+mod flow;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
@@ -9,23 +11,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::flow::Flow;
 use super::{
     bus::{Bus, Trouble},
-    fair::{self, Ring},
-    lead::Lead,
+    fair,
 };
 use crate::{
     domain::queue::Queue,
     error::Result,
     id::TenantId,
     store::{
-        Hint, Store,
+        Hint, Lead, Store,
         events::shard,
         jobs::{Ready, Ticket},
     },
 };
 
-/// The longest a ready job of another process waits unseen.
+/// The longest a ready job waits unseen when its wake-up was lost.
 const LOOK: Duration = Duration::from_millis(250);
 /// While there is more to do than room, the longest until the next try.
 const SOON: Duration = Duration::from_millis(20);
@@ -53,46 +55,6 @@ pub(super) struct Relay {
     pub(super) direct: bool,
     pub(super) looked: Option<Instant>,
     pub(super) next_due: Duration,
-}
-
-/// What the relay knows of one queue.
-#[derive(Default)]
-pub(super) struct Flow {
-    ring: Ring,
-    /// Jobs a second, smoothed.
-    rate: f64,
-    measured: Option<Instant>,
-    admitted: usize,
-}
-
-impl Flow {
-    /// How many may be in flight: what a fifth of a second takes, and enough to keep all slots busy.
-    fn window(&self, slots: usize) -> usize {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rate is a small positive number"
-        )]
-        let fifth = (self.rate * 0.2) as usize;
-        fifth.max(2 * slots).clamp(64, 2_000)
-    }
-
-    fn measure(&mut self) {
-        let since = self.measured.get_or_insert_with(Instant::now);
-        let elapsed = since.elapsed().as_secs_f64();
-        if elapsed >= 0.1 {
-            let admitted = f64::from(u32::try_from(self.admitted).unwrap_or(u32::MAX));
-            self.rate += (admitted / elapsed - self.rate) * (elapsed / 2.0).min(1.0);
-            self.admitted = 0;
-            self.measured = Some(Instant::now());
-        }
-    }
-
-    /// A ticket waits at most for the window before it.
-    fn ttl(&self, window: usize, least: Duration) -> Duration {
-        let seconds = 4.0 * f64::from(u32::try_from(window).unwrap_or(u32::MAX)) / self.rate.max(0.1);
-        Duration::from_secs_f64(seconds.min(900.0)).max(least)
-    }
 }
 
 impl Relay {

@@ -60,6 +60,23 @@ impl Job for SendMessage {
             Sent::Unknown { detail } => Ok(sending.unknown(detail).boxed().await?),
         }
     }
+
+    /// A message must not wait for good for a job that is dead: a person sees that it failed, or that nobody
+    /// knows.
+    async fn give_up(&self, cx: &Context, why: &str) -> Result<()> {
+        let db = cx.store.of(cx.scope.clone());
+        let Some(message) = db.messages().find(self.message).await? else { return Ok(()) };
+        if message.attempt != self.attempt || message.status != Some(DeliveryStatus::Queued) {
+            return Ok(());
+        }
+        let channel = db.channels().get(message.channel_id).await?;
+        let sending = Sending { job: self, cx, db: &db, channel: &channel };
+        match cx.effect(0).begin(Policy::Hold).await? {
+            Intent::AlreadyDone(_) => Ok(()),
+            Intent::Ambiguous => sending.unknown(why.to_owned()).boxed().await,
+            Intent::Fresh => sending.failed("NOT_SENT", why.to_owned(), false).boxed().await,
+        }
+    }
 }
 
 /// One attempt, and what it takes to record how it ended.

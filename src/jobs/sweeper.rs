@@ -4,11 +4,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    bus::{Bus, Receipt, Trouble},
-    lead::Lead,
+use super::bus::{Bus, Receipt, Trouble};
+use crate::{
+    domain::queue::Queue,
+    error::Result,
+    store::{Lead, Store},
 };
-use crate::{domain::queue::Queue, error::Result, store::Store};
 
 /// Rows taken back in one transaction.
 const PAGE: u32 = 500;

@@ -15,23 +15,39 @@ pub struct Hint {
     pub queues: u16,
 }
 
-/// Everybody in this process who listens for commits.
+/// Everybody in this process who listens for commits: its own, and those that other processes tell of.
 #[derive(Clone)]
-pub struct Hints(broadcast::Sender<Hint>);
+pub struct Hints {
+    all: broadcast::Sender<Hint>,
+    own: broadcast::Sender<Hint>,
+}
 
 impl Default for Hints {
     fn default() -> Self {
-        Self(broadcast::Sender::new(1024))
+        Self { all: broadcast::Sender::new(1024), own: broadcast::Sender::new(1024) }
     }
 }
 
 impl Hints {
+    /// Commits of all processes.
     pub fn listen(&self) -> broadcast::Receiver<Hint> {
-        self.0.subscribe()
+        self.all.subscribe()
     }
 
+    /// Commits of this process alone: what others are to be told.
+    pub fn listen_own(&self) -> broadcast::Receiver<Hint> {
+        self.own.subscribe()
+    }
+
+    /// This process committed something.
     pub fn tell(&self, hint: Hint) {
         // Nobody may be listening: an api-only process.
-        drop(self.0.send(hint));
+        drop(self.own.send(hint));
+        self.pass_on(hint);
+    }
+
+    /// Another process committed something.
+    pub fn pass_on(&self, hint: Hint) {
+        drop(self.all.send(hint));
     }
 }

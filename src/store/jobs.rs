@@ -27,7 +27,8 @@ use crate::{
     id::{JobId, TenantId},
 };
 
-/// Leases lost while running after which a job is taken for one that kills its process.
+/// Leases lost while running after which a job is taken for one that kills its process: it is started once
+/// more, to say that it is dead.
 pub const MOST_CRASHES: i16 = 3;
 
 /// The right to run a job once: one dispatch of it.

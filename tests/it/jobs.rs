@@ -1,6 +1,8 @@
 //! The job engine over {SQLite, PostgreSQL} × {in-process, Redis}.
 mod engine;
 mod fairness;
+mod last_word;
+mod processes;
 mod promise;
 mod record;
 mod redis_loss;

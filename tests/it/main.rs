@@ -15,6 +15,7 @@ mod conversation;
 mod demo;
 mod edge;
 mod events;
+mod faults;
 mod idempotency;
 mod isolation;
 mod jobs;

@@ -21,6 +21,8 @@ pub struct Started {
     pub payload: Vec<u8>,
     pub tries: i16,
     pub max_tries: i16,
+    /// Leases that were lost while it ran: from [`MOST_CRASHES`](super::MOST_CRASHES) on it must not run again.
+    pub crashes: i16,
     /// Its time was up before it started.
     pub expired: bool,
 }
@@ -35,7 +37,7 @@ pub enum Held {
     Lost,
 }
 
-const RETURNING: &str = "returning job.tenant_id, job.id, job.payload, job.tries, job.max_tries, \
+const RETURNING: &str = "returning job.tenant_id, job.id, job.payload, job.tries, job.max_tries, job.crashes, \
      (job.expires_at is not null and job.expires_at <= {now}) as expired";
 
 const START_POSTGRES: &str = "update job set state = 2, lease_until = {in $4} \
@@ -72,6 +74,7 @@ impl SystemDb {
                 payload: row.try_get("", "payload")?,
                 tries: row.try_get("", "tries")?,
                 max_tries: row.try_get("", "max_tries")?,
+                crashes: row.try_get("", "crashes")?,
                 expired: row.try_get("", "expired")?,
             });
         }

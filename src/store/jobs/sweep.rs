@@ -24,7 +24,7 @@ pub struct Swept {
     pub undelivered: u64,
     /// Running, and its worker fell silent.
     pub abandoned: u64,
-    /// Abandoned for the last time: taken for a job that kills its process.
+    /// Abandoned once more after [`MOST_CRASHES`], when it was only to say that it is dead: now it is.
     pub quarantined: u64,
     /// Whose queues have new ready jobs behind those that ended.
     pub opened: Vec<(TenantId, Queue)>,
@@ -161,7 +161,7 @@ impl SystemDb<Tx> {
     /// The rows taken back, each with the state it had.
     async fn sweep_rows(&self, limit: u32) -> Result<Vec<(i16, QueryResult)>> {
         if self.backend() == DbBackend::Postgres {
-            let values: [Value; 2] = [i64::from(limit).into(), MOST_CRASHES.into()];
+            let values: [Value; 2] = [i64::from(limit).into(), (MOST_CRASHES + 1).into()];
             let sql = [SWEEP, SWEEP_POSTGRES].concat();
             let rows = self.conn().query_all_raw(timed(self.backend(), self.env(), &sql, values)).await?;
             return rows.into_iter().map(|row| Ok((row.try_get("", "was")?, row))).collect();
@@ -171,7 +171,7 @@ impl SystemDb<Tx> {
         let mut rows = Vec::new();
         for row in self.conn().query_all_raw(expired).await? {
             let (tenant, job): (TenantId, JobId) = (row.try_get("", "tenant_id")?, row.try_get("", "id")?);
-            let values: [Value; 3] = [tenant.into(), MOST_CRASHES.into(), job.into()];
+            let values: [Value; 3] = [tenant.into(), (MOST_CRASHES + 1).into(), job.into()];
             let swept = self.conn().query_one_raw(timed(self.backend(), self.env(), &sql, values)).await?;
             if let Some(swept) = swept {
                 rows.push((row.try_get("", "was")?, swept));

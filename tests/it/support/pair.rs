@@ -28,6 +28,8 @@ pub struct Pair {
 enum Place {
     File(PathBuf),
     Database(String),
+    /// Goes with its cluster.
+    Lent,
 }
 
 /// Both pairs, SQLite first.
@@ -76,9 +78,25 @@ impl Pair {
     }
 }
 
+impl Pair {
+    /// The database and the Redis of a cluster of one's own, which may be broken.
+    pub async fn of(cluster: &Cluster) -> Self {
+        let database_url = cluster.database_url("postgres");
+        migrate(&database_url).await;
+        Self {
+            name: "postgres",
+            database_url,
+            redis_url: Some(cluster.redis_url(0)),
+            errands: librarian(),
+            place: Place::Lent,
+        }
+    }
+}
+
 impl Drop for Pair {
     fn drop(&mut self) {
         let errand = match &self.place {
+            Place::Lent => return,
             Place::File(path) => Errand::Remove(path.clone()),
             Place::Database(name) => Errand::Drop(name.clone()),
         };

@@ -6,10 +6,11 @@ use sea_orm::DbBackend;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{error::Result, store::Store};
+use super::Store;
+use crate::error::Result;
 
 /// This process's hold on a set of named leases.
-pub(super) struct Lead {
+pub struct Lead {
     store: Store,
     names: Vec<String>,
     holder: Uuid,
@@ -20,13 +21,14 @@ pub(super) struct Lead {
 }
 
 impl Lead {
-    pub(super) fn new(store: Store, names: Vec<String>, holder: Uuid, ttl: Duration) -> Self {
+    /// `holder` is this process's own, never used again; `ttl` is how long others wait for one that died.
+    pub fn new(store: Store, names: Vec<String>, holder: Uuid, ttl: Duration) -> Self {
         let terms = vec![None; names.len()];
         Self { store, names, holder, ttl, terms, asked: None, trusted_until: Instant::now() }
     }
 
     /// Renews when it is time. Returns which names this process leads, and which of those since now.
-    pub(super) async fn renew(&mut self) -> (Vec<usize>, Vec<usize>) {
+    pub async fn renew(&mut self) -> (Vec<usize>, Vec<usize>) {
         let mut fresh = Vec::new();
         if self.asked.is_none_or(|asked| asked.elapsed() >= self.ttl / 3) {
             let asked = Instant::now();
@@ -58,7 +60,7 @@ impl Lead {
     }
 
     /// Lets somebody else lead at once.
-    pub(super) async fn step_down(self) {
+    pub async fn step_down(self) {
         if self.store.backend() != DbBackend::Sqlite
             && let Err(error) = self.store.system().release_leases(&self.names, self.holder).await
         {

@@ -1,0 +1,167 @@
+//! One run, from its start to what it leaves.
+
+use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+
+use futures::FutureExt;
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout},
+};
+
+use super::Worker;
+use crate::{
+    auth::TenantScope,
+    jobs::{
+        Context, Failure,
+        bus::Receipt,
+        registry::Kind,
+        running::{Slot, Stop},
+    },
+    store::jobs::{Ending, MOST_CRASHES, Outcome, Started, Ticket},
+};
+
+impl Worker {
+    pub(super) async fn run(
+        self,
+        started: Started,
+        receipt: Option<Receipt>,
+        mut slot: Slot,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let Some(kind) = self.registry.get(&started.ticket.kind) else { return };
+        let begin = Instant::now();
+        let cx = self.context(kind, &started, &slot);
+        let ending = if started.expired {
+            Some(Ending::Dead { error: "expired before it could start".to_owned() })
+        } else if started.crashes >= MOST_CRASHES {
+            Some(Ending::Dead { error: format!("its worker fell silent {} times", started.crashes) })
+        } else {
+            self.execute(kind, &started, &cx, &mut slot).await
+        };
+        let ending = self.last_word(kind, &started, &cx, ending).await;
+        let result = ending.as_ref().map_or("lost", name);
+        let labels = [("kind", kind.name), ("result", result)];
+        metrics::counter!("switchboard_jobs_total", &labels).increment(1);
+        metrics::histogram!("switchboard_job_seconds", &labels).record(begin.elapsed().as_secs_f64());
+        tell(&started, kind, ending.as_ref(), begin.elapsed());
+        let outcome = ending.map(|ending| Outcome { ticket: started.ticket.clone(), ending });
+        self.report(outcome, receipt).await;
+        drop((slot, permit));
+    }
+
+    fn context(&self, kind: &Kind, started: &Started, slot: &Slot) -> Context {
+        let Ticket { tenant, job, .. } = started.ticket;
+        let store = &self.parts.store;
+        Context {
+            scope: TenantScope::of_job(tenant, job),
+            job,
+            kind: kind.name,
+            tries: started.tries,
+            max_tries: started.max_tries,
+            store: store.clone(),
+            keys: self.parts.keys.clone(),
+            http: self.parts.http.clone(),
+            ai: self.parts.ai.clone(),
+            switches: self.parts.switches,
+            public_url: self.parts.public_url.clone(),
+            env: store.env().clone(),
+            cancelled: slot.cancelled.clone(),
+        }
+    }
+
+    /// Before a job is dead, whoever waits for it is told.
+    async fn last_word(
+        &self,
+        kind: &Kind,
+        started: &Started,
+        cx: &Context,
+        ending: Option<Ending>,
+    ) -> Option<Ending> {
+        let why = match &ending {
+            Some(Ending::Dead { error }) => error,
+            Some(Ending::Crashed { error, .. }) if started.crashes + 1 >= MOST_CRASHES => error,
+            _ => return ending,
+        };
+        let word = timeout(kind.timeout, (kind.give_up)(cx, &started.payload, why));
+        let failure = match AssertUnwindSafe(word).catch_unwind().await {
+            Ok(Ok(Ok(()))) => return ending,
+            Ok(Ok(Err(error))) => Failure::from(error),
+            Ok(Err(_)) => Failure::retry(anyhow::anyhow!("took too long")),
+            Err(panic) => Failure::dead(anyhow::anyhow!("panicked: {}", words(panic.as_ref()))),
+        };
+        tracing::warn!(job = %started.ticket.job, kind = kind.name, %failure, "a job could not say that it is dead");
+        if matches!(failure, Failure::Dead(_)) {
+            return ending;
+        }
+        Some(Ending::Later { after: kind.backoff.after(started.tries, self.parts.store.env().chance()) })
+    }
+
+    /// `None` when the job is another worker's by now.
+    async fn execute(&self, kind: &Kind, started: &Started, cx: &Context, slot: &mut Slot) -> Option<Ending> {
+        let store = &self.parts.store;
+        let work = AssertUnwindSafe(timeout(kind.timeout, (kind.run)(cx, &started.payload))).catch_unwind();
+        let done = tokio::select! {
+            done = work => done,
+            why = slot.broken_off() => return match why {
+                Stop::Lost => None,
+                Stop::Cancelled => Some(Ending::Cancelled),
+                Stop::Shutdown => Some(Ending::Later { after: Duration::ZERO }),
+            },
+        };
+        let backoff = |tries| kind.backoff.after(tries, store.env().chance());
+        let failure = match done {
+            Ok(Ok(Ok(()))) => return Some(Ending::Done),
+            Ok(Ok(Err(failure))) => failure,
+            Ok(Err(_)) => {
+                Failure::retry(anyhow::anyhow!("took longer than {} s", kind.timeout.as_secs_f32()))
+            }
+            Err(panic) => {
+                let error = format!("panicked: {}", words(panic.as_ref()));
+                return Some(Ending::Crashed { after: backoff(started.tries), error });
+            }
+        };
+        Some(match (slot.told(), failure) {
+            (Some(Stop::Lost), _) => return None,
+            (Some(Stop::Cancelled), _) => Ending::Cancelled,
+            (_, Failure::Snooze(after)) => Ending::Later { after },
+            (Some(Stop::Shutdown), Failure::Retry { .. }) => Ending::Later { after: Duration::ZERO },
+            (_, Failure::Dead(cause)) => Ending::Dead { error: format!("{cause:#}") },
+            (_, Failure::Retry { cause, .. }) if cx.last_try() => {
+                Ending::Dead { error: format!("{cause:#}") }
+            }
+            (_, Failure::Retry { after, cause }) => Ending::Retry {
+                after: after.unwrap_or_else(|| backoff(started.tries)),
+                error: format!("{cause:#}"),
+            },
+        })
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
+}
+
+fn name(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Done => "done",
+        Ending::Retry { .. } => "retry",
+        Ending::Crashed { .. } => "crashed",
+        Ending::Later { .. } => "later",
+        Ending::Dead { .. } => "dead",
+        Ending::Cancelled => "cancelled",
+    }
+}
+
+fn tell(started: &Started, kind: &Kind, ending: Option<&Ending>, took: Duration) {
+    let (tenant, job, kind) = (started.ticket.tenant, started.ticket.job, kind.name);
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match ending {
+        Some(Ending::Dead { error }) => tracing::error!(%tenant, %job, kind, millis, error, "job dead"),
+        Some(Ending::Retry { error, .. } | Ending::Crashed { error, .. }) => {
+            tracing::warn!(%tenant, %job, kind, millis, tries = started.tries, error, "job failed");
+        }
+        Some(ending) => tracing::debug!(%tenant, %job, kind, millis, result = name(ending), "job ended"),
+        None => tracing::warn!(%tenant, %job, kind, millis, "job lost to another worker"),
+    }
+}
