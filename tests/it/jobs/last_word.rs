@@ -185,6 +185,7 @@ fn context(shop: &Shop, job: JobId) -> Context {
         http: shop.http.clone(),
         ai: Ai::Offline,
         switches: Switches::default(),
+        public_url: "http://127.0.0.1:9".into(),
         env: shop.env.clone(),
         cancelled: CancellationToken::new(),
     }
