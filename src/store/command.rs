@@ -59,6 +59,19 @@ impl TenantDb {
     }
 }
 
+impl TenantDb {
+    /// As [`command`](Self::command), or with `validate_only` all its checks and none of its effects: the same
+    /// `work`, rolled back.
+    pub async fn command_or_check<T, M: Message + Default>(
+        &self,
+        validate_only: bool,
+        work: impl AsyncFnOnce(&TenantDb<Tx>) -> Result<T> + Clone,
+        answer: impl Fn(T) -> Result<M>,
+    ) -> Result<M> {
+        if validate_only { answer(self.rehearsal(work).await?) } else { self.command(work, answer).await }
+    }
+}
+
 impl TenantDb<Tx> {
     async fn answered<M: Message + Default>(&self, key: &IdempotencyKey) -> Result<Option<M>> {
         let mut values = vec![self.tenant().into(), key.hash().to_vec().into(), self.env().now().into()];

@@ -65,6 +65,17 @@ impl TenantDb {
     }
 }
 
+impl TenantDb {
+    /// Runs `work` and rolls it back, whatever it came to.
+    pub(super) async fn rehearsal<T>(&self, work: impl AsyncFnOnce(&TenantDb<Tx>) -> Result<T>) -> Result<T> {
+        let (db, end) = self.db.open().await?;
+        let db = TenantDb { scope: self.scope.clone(), db };
+        let value = work(&db).await;
+        db.db.abandon(end).await?;
+        value
+    }
+}
+
 impl TenantDb<Tx> {
     /// Appends to the tenant's log; written with the transaction.
     pub fn emit(&self, event: Event) {

@@ -131,11 +131,7 @@ impl Db<Tx> {
             Ok(value) => record(&self, &notes, scope).await.map(|()| value),
             Err(error) => Err(error),
         };
-        let tx = Arc::into_inner(self.conn.0).ok_or_else(|| {
-            Error::internal(anyhow::anyhow!(
-                "a transaction outlived its command: something kept its connection"
-            ))
-        })?;
+        let tx = Arc::into_inner(self.conn.0).ok_or_else(outlived)?;
         let ended = match written {
             Ok(value) => end.commit(tx).await.map(|()| value),
             Err(error) => {
@@ -152,6 +148,17 @@ impl Db<Tx> {
             Err(error) => Err(error),
         }
     }
+
+    /// Rolls back, and tells nobody.
+    pub(super) async fn abandon(self, end: End) -> Result<()> {
+        let tx = Arc::into_inner(self.conn.0).ok_or_else(outlived)?;
+        end.rollback(tx).await;
+        Ok(())
+    }
+}
+
+fn outlived() -> Error {
+    Error::internal(anyhow::anyhow!("a transaction outlived its command: something kept its connection"))
 }
 
 impl Store {

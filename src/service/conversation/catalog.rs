@@ -7,7 +7,6 @@ use crate::{
     domain::event::Event,
     error::Result,
     id::ProductId,
-    service::recorded_unless,
     store::{Store, TenantDb, Tx, conversation::Product as Row},
     wire::{
         self, changed,
@@ -52,14 +51,12 @@ impl CatalogService for Products {
 
         let answer = self
             .store
-            .of(recorded_unless(request.validate_only, scope))
-            .command(
+            .of(scope)
+            .command_or_check(
+                request.validate_only,
                 async |db| {
                     let currency = db.tenants().get().await?.currency;
                     let text = knowledge::new_product(request.clone(), &currency)?;
-                    if request.validate_only {
-                        return Ok(db.products().preview(id, text));
-                    }
                     tell(db, id, "product.create");
                     db.products().insert(id, text).await
                 },
@@ -101,22 +98,20 @@ impl CatalogService for Products {
 
         let answer = self
             .store
-            .of(recorded_unless(request.validate_only, scope))
-            .command(
+            .of(scope)
+            .command_or_check(
+                request.validate_only,
                 async |db| {
                     let seen = db.products().get(id).await?;
                     demand_version(request.expected_version, &seen)?;
                     let currency = db.tenants().get().await?.currency;
                     let text = knowledge::changed_product(request.clone(), seen.text(), &currency)?;
-                    if request.validate_only {
-                        let Row { version, create_time, .. } = seen;
-                        return Ok(Row { version, create_time, ..db.products().preview(id, text) });
-                    }
                     if text == seen.text() {
                         return Ok(seen);
                     }
                     tell(db, id, "product.update");
-                    db.products().change(&seen, text).await
+                    let row = db.products().change(&seen, text).await?;
+                    Ok(if request.validate_only { Row { version: seen.version, ..row } } else { row })
                 },
                 |row| Ok(Product::from(&row)),
             )

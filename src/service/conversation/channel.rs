@@ -23,7 +23,6 @@ use crate::{
         connect_channel::{ConnectChannel, broken},
         outbound::channel_updated,
     },
-    service::recorded_unless,
     store::{
         Store,
         conversation::{Channel as Row, ChannelChange, NewChannel},
@@ -84,14 +83,12 @@ impl ChannelService for Channels {
         let (config, secrets) = (Json::Object(config), Json::Object(secrets));
         let opened = open(kind, &config, &secrets)?;
         let account = opened.external_id().unwrap_or_default().to_owned();
-        if validate_only {
-            return Ok(Response::new(CreateChannelResponse::default()));
-        }
 
         let answer = self
             .store
             .of(scope)
-            .command(
+            .command_or_check(
+                validate_only,
                 async |db| {
                     let secrets = db.channels().seal_secrets(&self.keys, id, &secrets).await?;
                     let (name, account, config) = (name.clone(), account.clone(), config.clone());
@@ -102,6 +99,9 @@ impl ChannelService for Channels {
                     Ok(row)
                 },
                 |row| {
+                    if validate_only {
+                        return Ok(CreateChannelResponse::default());
+                    }
                     let generated_secrets = generated.clone();
                     Ok(CreateChannelResponse { channel: Some((&row).into()), generated_secrets })
                 },
@@ -155,8 +155,9 @@ impl ChannelService for Channels {
 
         let answer = self
             .store
-            .of(recorded_unless(validate_only, scope))
-            .command(
+            .of(scope)
+            .command_or_check(
+                validate_only,
                 async |db| {
                     let seen = db.channels().get(id).await?;
                     demand_version(expected_version, &seen)?;
@@ -173,9 +174,6 @@ impl ChannelService for Channels {
                         None => seen.config.clone(),
                     };
                     let opened = open(seen.kind, &config, &known)?;
-                    if validate_only {
-                        return Ok(seen);
-                    }
                     let repaired = account.is_some() || secrets.is_some();
                     let change = ChannelChange {
                         name: name.clone(),
@@ -194,7 +192,7 @@ impl ChannelService for Channels {
                         ConnectChannel { channel: id }.if_possible(db, &opened).await?;
                     }
                     db.emit(channel_updated(&row));
-                    Ok(row)
+                    Ok(if validate_only { seen } else { row })
                 },
                 |row| Ok((&row).into()),
             )

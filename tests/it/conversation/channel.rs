@@ -9,7 +9,7 @@ use tonic::Code;
 
 use super::{
     payload::written,
-    shop::{Shop, reason, sandbox},
+    shop::{Shop, count, reason, sandbox},
 };
 use crate::support::both;
 
@@ -74,6 +74,16 @@ async fn what_cannot_be_an_account_is_refused() {
         assert_eq!(shop.channels().create_channel(checked).await.unwrap().into_inner().channel, None);
         let listed = shop.channels().list_channels(v1::ListChannelsRequest::default()).await.unwrap();
         assert!(listed.get_ref().channels.is_empty());
+        // Checking finds what only the database knows, and leaves nothing there.
+        shop.channels().create_channel(telegram("1:a")).await.unwrap();
+        let before = count(&pair, "event", shop.tenant).await;
+        let taken = v1::CreateChannelRequest { validate_only: true, ..telegram("1:b") };
+        assert_eq!(refused(taken).await, (Code::AlreadyExists, "ALREADY_EXISTS".to_owned()));
+        let free = v1::CreateChannelRequest { validate_only: true, ..telegram("2:b") };
+        shop.channels().create_channel(free).await.unwrap();
+        assert_eq!(count(&pair, "event", shop.tenant).await, before);
+        assert_eq!(count(&pair, "channel", shop.tenant).await, 1);
+        assert_eq!(count(&pair, "job", shop.tenant).await, 1);
     })
     .await;
 }
