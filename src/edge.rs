@@ -9,6 +9,7 @@ mod mounted;
 mod observe;
 pub mod openapi;
 mod plain;
+mod trace;
 pub mod transcode;
 mod webhooks;
 mod wire;
@@ -22,6 +23,7 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tonic::body::Body as GrpcBody;
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
+use tracing::Instrument as _;
 
 use bodies::{Body, BoxError};
 pub use cors::Cors;
@@ -99,7 +101,7 @@ impl Edge {
     async fn handle(self, mut request: Request<Incoming>) -> Response<Body> {
         let wire = Wire::of(&request);
         let observed = self.0.observer.begin(&mut request, wire);
-        let answer = self.admit(request, wire).await;
+        let answer = self.admit(request, wire).instrument(observed.span()).await;
         observed.end(answer)
     }
 
@@ -121,8 +123,8 @@ impl Edge {
         };
         // In a task: a panic below answers 500 and the connection lives on.
         let edge = self.clone();
-        let worked =
-            AbortOnDrop(tokio::spawn(async move { edge.dispatch(request, wire).boxed().await })).await;
+        let work = async move { edge.dispatch(request, wire).boxed().await };
+        let worked = AbortOnDrop(tokio::spawn(work.in_current_span())).await;
         let answer = worked.unwrap_or_else(|panicked| {
             tracing::error!(%panicked, "a request failed unexpectedly");
             self.refuse(wire, origin.as_ref(), wire::broken().into())

@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 
 use super::{
     bodies::{Body, Watched, grpc_status},
+    trace,
     transcode::Called,
     wire::Wire,
 };
@@ -29,6 +30,7 @@ pub(super) struct Observed {
     wire: Wire,
     method: Arc<str>,
     started: Instant,
+    span: tracing::Span,
     /// None until there is an answer.
     http: Option<u16>,
     grpc: Option<i32>,
@@ -54,7 +56,8 @@ impl Observer {
         }
         metrics::gauge!("switchboard_requests_in_flight").increment(1);
         let method = self.label(request, wire);
-        Observed { id, wire, method, started: Instant::now(), http: None, grpc: None, tenant: None }
+        let span = trace::begin(request.headers(), &id, wire.name());
+        Observed { id, wire, method, started: Instant::now(), span, http: None, grpc: None, tenant: None }
     }
 
     /// What was called, as far as the path tells before it is routed.
@@ -88,6 +91,11 @@ fn usable(id: &str) -> bool {
 }
 
 impl Observed {
+    /// Of the work on the request.
+    pub(super) fn span(&self) -> tracing::Span {
+        self.span.clone()
+    }
+
     pub(super) fn end(mut self, mut answer: Response<Body>) -> Response<Body> {
         if let Ok(id) = HeaderValue::from_str(&self.id) {
             answer.headers_mut().insert(REQUEST_ID, id);
@@ -130,7 +138,12 @@ impl Drop for Observed {
         metrics::histogram!("switchboard_request_seconds", "wire" => wire, "method" => method.clone())
             .record(seconds);
         metrics::gauge!("switchboard_requests_in_flight").decrement(1);
+        self.span.record("otel.name", &**method).record("status", &*status);
+        if let Some(tenant) = self.tenant {
+            self.span.record("tenant.id", tracing::field::display(tenant));
+        }
         tracing::info!(
+            parent: None,
             request.id = %self.id,
             tenant.id = self.tenant.map(tracing::field::display),
             wire,

@@ -37,7 +37,7 @@
 //! |---|---|---|
 //! | G11 | too many headers | `limits::headers_are_limited` |
 //! | G14–G16 | reserved, binary and odd headers | `transcode::headers::reserved_names_never_pass_through_the_prefix`, `transcode::headers::binary_metadata_is_checked_and_odd_text_is_dropped` |
-//! | G17 | `traceparent` | no test: nothing here continues a trace; the header goes on to the service as it came, once |
+//! | G17 | `traceparent` | `traces::a_request_leaves_a_span` |
 //! | G19 | metadata in trailers | `transcoding::requests::metadata_in_trailers_becomes_headers`; streams end with the status alone |
 //! | G20 | `If-Match` | the contract has versions in its messages and no entity tags, so the header is not passed on; the mapping: `transcoding::requests::a_failed_precondition_is_412_for_conditional_requests` |
 //! | G21 | `If-None-Match: *` on create | no test: creates take an id of the client's choice and answer ALREADY_EXISTS |

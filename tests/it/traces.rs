@@ -14,7 +14,7 @@ use crate::{
     support::{Server, both},
 };
 
-/// Remembers the names of spans, each with its attributes as text.
+/// Remembers the names of spans, each with its trace and attributes as text.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<String>>>);
 
@@ -26,7 +26,10 @@ impl TraceService for Collector {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let spans = request.into_inner().resource_spans.into_iter().flat_map(|all| all.scope_spans);
         let spans = spans.flat_map(|all| all.spans);
-        self.0.lock().unwrap().extend(spans.map(|span| format!("{} {:?}", span.name, span.attributes)));
+        self.0.lock().unwrap().extend(spans.map(|span| {
+            let trace: String = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{} {trace} {:?}", span.name, span.attributes)
+        }));
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -44,6 +47,20 @@ async fn a_request_leaves_a_span() {
         let mut server = Server::start(&pair, &[("SWITCHBOARD_OTLP_ENDPOINT", &endpoint)]).await;
         let url = format!("{}/v1/plans", server.url());
         succeed(std::process::Command::new("curl").args(["-sSf", "-H", "x-request-id: trace-me", &url]));
+        // G17: a trace is continued if the caller's is valid, and else begun.
+        let (trace, broken) = ("4bf92f3577b34da6a3ce929d0e0e4736", "4bf92f3577b34da6a3ce929d0e0e473X");
+        for (id, trace) in [("continued", trace), ("begun", broken)] {
+            let headers =
+                [format!("x-request-id: {id}"), format!("traceparent: 00-{trace}-00f067aa0ba902b7-01")];
+            succeed(std::process::Command::new("curl").args([
+                "-sSf",
+                "-H",
+                &headers[0],
+                "-H",
+                &headers[1],
+                &url,
+            ]));
+        }
         // The last spans are sent before the program ends.
         assert!(server.terminate().await.success());
 
@@ -51,6 +68,9 @@ async fn a_request_leaves_a_span() {
         let request = spans.iter().find(|span| span.contains("trace-me"));
         let request = request.unwrap_or_else(|| panic!("{spans:#?}"));
         assert!(request.starts_with("switchboard.billing.v1.PlanService/ListPlans "), "{request}");
+        let in_it = |id: &str| spans.iter().any(|span| span.contains(id) && span.contains(trace));
+        assert!(in_it("continued") && !in_it("begun"), "{spans:#?}");
+        assert!(spans.iter().any(|span| span.contains("begun")), "{spans:#?}");
     })
     .await;
 }
