@@ -21,7 +21,7 @@ use switchboard::{
 };
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::Code;
+use tonic::{Code, Request};
 
 use super::shop::Shop;
 
@@ -94,21 +94,22 @@ impl Desk {
                     {
                         telegram.insert(event.conversation_id.clone());
                     }
-                    self.see(&event, telegram.contains(&event.conversation_id), chance.random_bool(0.3));
+                    self.see(&event, telegram.contains(&event.conversation_id), &mut chance);
                 }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
-    fn see(&self, event: &Event, telegram: bool, talkative: bool) {
+    fn see(&self, event: &Event, telegram: bool, chance: &mut StdRng) {
         if !matches!(event.payload, Some(Payload::SuggestionCreated(_))) {
             return;
         }
+        let (talkative, key) = (chance.random_bool(0.3), chance.random_bool(0.5));
         let (desk, suggestion, conversation) =
             (self.clone(), event.subject.clone(), event.conversation_id.clone());
         self.answers.spawn(async move {
-            desk.answer(&suggestion, telegram).await;
+            desk.answer(&suggestion, telegram, key).await;
             if talkative {
                 let both = (desk.write(&conversation), desk.write(&conversation));
                 tokio::join!(both.0, both.1);
@@ -116,21 +117,22 @@ impl Desk {
         });
     }
 
-    /// Telegram tells nobody which of two equal texts is which: there the text is one of a kind.
-    async fn answer(&self, suggestion: &str, edit: bool) {
+    /// Telegram tells nobody which of two equal texts is which: there the text is one of a kind. Some clients
+    /// name their command by a key, others trust that the same draft is not sent twice.
+    async fn answer(&self, suggestion: &str, edit: bool, key: bool) {
         let suggestion_id = suggestion.to_owned();
         let message = if edit {
             let text = format!("Yes, it is free. ({suggestion})");
             let request = EditRequest { suggestion_id, text, ..EditRequest::default() };
             let call = |wire| {
-                let request = request.clone();
+                let request = named(request.clone(), suggestion, key);
                 async move { SuggestionServiceClient::new(wire).edit(request).await }
             };
             self.shop.insist("Edit", call).await.map(|answer| answer.message_id)
         } else {
             let request = ApproveRequest { suggestion_id, ..ApproveRequest::default() };
             let call = |wire| {
-                let request = request.clone();
+                let request = named(request.clone(), suggestion, key);
                 async move { SuggestionServiceClient::new(wire).approve(request).await }
             };
             self.shop.insist("Approve", call).await.map(|answer| answer.message_id)
@@ -160,4 +162,13 @@ impl Desk {
             Err(status) => self.shop.complain(format!("a message could not be sent: {status}")),
         }
     }
+}
+
+/// The request, under an idempotency key if `key`.
+fn named<T>(message: T, name: &str, key: bool) -> Request<T> {
+    let mut request = Request::new(message);
+    if key {
+        request.metadata_mut().insert("idempotency-key", name.parse().unwrap());
+    }
+    request
 }

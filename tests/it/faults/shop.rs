@@ -159,8 +159,12 @@ impl Shop {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let mut last = None;
+        // Some hang up before the answer, whatever the server has done by then.
+        let mut hangs_up = rand::random_bool(0.3);
         for _ in 0..400 {
-            match tokio::time::timeout(PATIENCE, call(self.wire())).await {
+            let patience = if hangs_up { Duration::from_millis(rand::random_range(1..25)) } else { PATIENCE };
+            hangs_up = false;
+            match tokio::time::timeout(patience, call(self.wire())).await {
                 Ok(Ok(answer)) => return Ok(answer.into_inner()),
                 Ok(Err(status)) if is_of_the_line(&status) => last = Some(status),
                 Ok(Err(status)) => return Err(status),

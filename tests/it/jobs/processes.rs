@@ -2,8 +2,8 @@
 use futures::StreamExt;
 use serde_json::json;
 use switchboard::{
-    domain::{conversation::ChannelKind, signature},
-    events::carry_wakes,
+    domain::{conversation::ChannelKind, event::Event, signature},
+    events::{Hub, carry_wakes, sequence},
     jobs::Terms,
     sandbox::Behaviour,
     store::{Hint, Settings, connect},
@@ -59,6 +59,49 @@ async fn a_commit_wakes_other_processes_and_its_own_only_once() {
     }
     assert_eq!(own, commits, "a process does not wake itself once more");
     stop.cancel();
+}
+
+/// Of two processes one numbers the events; when it dies, the other one does. SQLite has one process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_process_numbers_the_events_of_one_that_died() {
+    let bench = Bench::over(Pair::postgres().await, false).await;
+    let url = bench.pair.database_url.clone();
+    let there = connect(&Settings { url, pool: 4 }, Env::system()).await.unwrap();
+    let stop = CancellationToken::new();
+    let numbered = async || {
+        bench.ask("select count(*) as n from event where seq is not null", []).await[0]
+            .try_get::<i64>("", "n")
+            .unwrap()
+    };
+    let leader = async || {
+        let rows = bench.ask("select distinct holder from lease where name like 'sequencer:%'", []).await;
+        assert_eq!(rows.len(), 1, "one leads all shards");
+        rows[0].try_get::<Uuid>("", "holder").unwrap()
+    };
+    let say = async |n: i64| {
+        let db = bench.store.of(bench.scope.clone());
+        let written = db.transaction(async |db| {
+            db.emit(Event::TenantUpdated { subject: n.to_string(), action: "test".to_owned() });
+            Ok(())
+        });
+        written.await.unwrap();
+        bench.until(PATIENCE, "the number", async || numbered().await == n).await;
+    };
+    let first = tokio::spawn(sequence(bench.store.clone(), Hub::local(), stop.clone()));
+    say(1).await;
+    let second = tokio::spawn(sequence(there, Hub::local(), stop.clone()));
+    let leads = leader().await;
+    for n in 2..20 {
+        say(n).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(leader().await, leads);
+    // Dies without a word: its lease has to end by itself.
+    first.abort();
+    say(20).await;
+    assert_ne!(leader().await, leads);
+    stop.cancel();
+    second.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
