@@ -54,10 +54,10 @@ impl TenantDb {
         work: impl AsyncFnOnce(&TenantDb<Tx>) -> Result<T> + Clone,
     ) -> Result<T> {
         for attempt in 0.. {
-            let (db, end) = self.db.open().await?;
+            let db = self.db.open().await?;
             let db = TenantDb { scope: self.scope.clone(), db };
             let value = work.clone()(&db).await;
-            if let Some(value) = db.db.close(end, value, Some(&self.scope), attempt).await? {
+            if let Some(value) = db.db.close(value, Some(&self.scope), attempt).await? {
                 return Ok(value);
             }
         }
@@ -68,10 +68,10 @@ impl TenantDb {
 impl TenantDb {
     /// Runs `work` and rolls it back, whatever it came to.
     pub(super) async fn rehearsal<T>(&self, work: impl AsyncFnOnce(&TenantDb<Tx>) -> Result<T>) -> Result<T> {
-        let (db, end) = self.db.open().await?;
+        let db = self.db.open().await?;
         let db = TenantDb { scope: self.scope.clone(), db };
         let value = work(&db).await;
-        db.db.abandon(end).await?;
+        db.db.abandon().await?;
         value
     }
 }
@@ -142,10 +142,10 @@ impl SystemDb {
         work: impl AsyncFnOnce(&SystemDb<Tx>) -> Result<T> + Clone,
     ) -> Result<T> {
         for attempt in 0.. {
-            let (db, end) = self.db.open().await?;
+            let db = self.db.open().await?;
             let db = SystemDb { db };
             let value = work.clone()(&db).await;
-            if let Some(value) = db.db.close(end, value, None, attempt).await? {
+            if let Some(value) = db.db.close(value, None, attempt).await? {
                 return Ok(value);
             }
         }

@@ -12,7 +12,10 @@ use sea_orm::{
     Statement, TransactionTrait,
 };
 
-use super::{Hint, Store, audit, events, group::Group};
+use super::{
+    Hint, Store, audit, events,
+    group::{Group, Turn},
+};
 use crate::{
     auth::{Actor, TenantScope},
     domain::event::Event,
@@ -33,24 +36,24 @@ pub struct Db<C = DatabaseConnection> {
 
 /// An open transaction.
 #[derive(Clone)]
-pub struct Tx(Arc<DatabaseTransaction>);
+pub struct Tx(Arc<Open>);
 
 #[async_trait::async_trait]
 impl ConnectionTrait for Tx {
     fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
+        self.0.transaction().get_database_backend()
     }
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.0.execute_raw(statement).await
+        self.0.transaction().execute_raw(statement).await
     }
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.0.execute_unprepared(sql).await
+        self.0.transaction().execute_unprepared(sql).await
     }
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.0.query_one_raw(statement).await
+        self.0.transaction().query_one_raw(statement).await
     }
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.0.query_all_raw(statement).await
+        self.0.transaction().query_all_raw(statement).await
     }
 }
 
@@ -110,9 +113,9 @@ impl Db {
     }
 
     /// Opens a transaction; [`Db::close`] ends it.
-    pub(super) async fn open(&self) -> Result<(Db<Tx>, End)> {
-        let (tx, end) = self.store.writer.open().await?;
-        Ok((Db { store: self.store.clone(), conn: Tx(Arc::new(tx)), noted: Arc::default() }, end))
+    pub(super) async fn open(&self) -> Result<Db<Tx>> {
+        let open = self.store.writer.open().await?;
+        Ok(Db { store: self.store.clone(), conn: Tx(Arc::new(open)), noted: Arc::default() })
     }
 }
 
@@ -121,7 +124,6 @@ impl Db<Tx> {
     /// rolls back what led to `Err`. `Ok(None)`: the database wants the command to run again.
     pub(super) async fn close<T>(
         self,
-        end: End,
         value: Result<T>,
         scope: Option<&TenantScope>,
         attempt: u32,
@@ -131,11 +133,11 @@ impl Db<Tx> {
             Ok(value) => record(&self, &notes, scope).await.map(|()| value),
             Err(error) => Err(error),
         };
-        let tx = Arc::into_inner(self.conn.0).ok_or_else(outlived)?;
+        let open = Arc::into_inner(self.conn.0).ok_or_else(outlived)?;
         let ended = match written {
-            Ok(value) => end.commit(tx).await.map(|()| value),
+            Ok(value) => open.commit().await.map(|()| value),
             Err(error) => {
-                end.rollback(tx).await;
+                open.rollback().await?;
                 Err(error)
             }
         };
@@ -150,10 +152,8 @@ impl Db<Tx> {
     }
 
     /// Rolls back, and tells nobody.
-    pub(super) async fn abandon(self, end: End) -> Result<()> {
-        let tx = Arc::into_inner(self.conn.0).ok_or_else(outlived)?;
-        end.rollback(tx).await;
-        Ok(())
+    pub(super) async fn abandon(self) -> Result<()> {
+        Arc::into_inner(self.conn.0).ok_or_else(outlived)?.rollback().await
     }
 }
 
@@ -213,10 +213,62 @@ pub(super) enum Writer {
     Sqlite(DatabaseConnection, Arc<Group>),
 }
 
-/// How an open transaction ends.
-pub(super) enum End {
-    Alone,
-    Shared(super::group::Turn),
+/// An open transaction, and on SQLite the hold on the writer that goes with it. The two end together, in a task
+/// that nobody can cancel: a writer that is free before its last statement ran would have the next command
+/// commit or roll back what is not its own. Whoever lets go of it without ending it rolls back.
+pub(super) struct Open {
+    transaction: Option<DatabaseTransaction>,
+    turn: Option<Turn>,
+}
+
+impl Open {
+    pub(super) fn shared(savepoint: DatabaseTransaction, turn: Turn) -> Self {
+        Self { transaction: Some(savepoint), turn: Some(turn) }
+    }
+
+    fn transaction(&self) -> &DatabaseTransaction {
+        self.transaction.as_ref().expect("only what ends it takes it out")
+    }
+
+    async fn commit(mut self) -> Result<()> {
+        match (self.transaction.take(), self.turn.take()) {
+            (Some(savepoint), Some(turn)) => turn.commit(savepoint).await,
+            (Some(transaction), None) => uncancelled(transaction.commit()).await,
+            (None, _) => Ok(()),
+        }
+    }
+
+    async fn rollback(mut self) -> Result<()> {
+        match self.ending() {
+            Some(ending) => tokio::spawn(ending).await.map_err(Error::internal),
+            None => Ok(()),
+        }
+    }
+
+    /// What is left to do without a commit.
+    fn ending(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let (transaction, turn) = (self.transaction.take()?, self.turn.take());
+        Some(async move {
+            match turn {
+                Some(turn) => turn.rollback(transaction).await,
+                // The command failed already, and the connection is discarded.
+                None => drop(transaction.rollback().await.inspect_err(|error| {
+                    tracing::warn!(%error, "rollback failed");
+                })),
+            }
+        })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Without a runtime the process is ending, and the database rolls back by itself.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && let Some(ending) = self.ending()
+        {
+            runtime.spawn(ending);
+        }
+    }
 }
 
 impl Writer {
@@ -232,34 +284,15 @@ impl Writer {
         }
     }
 
-    async fn open(&self) -> Result<(DatabaseTransaction, End)> {
+    async fn open(&self) -> Result<Open> {
         match self {
             Self::Postgres(pool) => {
                 let pool = pool.clone();
                 #[expect(clippy::disallowed_methods, reason = "in a task that nobody can cancel")]
                 let begun = uncancelled(async move { pool.begin().await }).await?;
-                Ok((begun, End::Alone))
+                Ok(Open { transaction: Some(begun), turn: None })
             }
-            Self::Sqlite(_, group) => {
-                let (tx, turn) = group.join().await?;
-                Ok((tx, End::Shared(turn)))
-            }
-        }
-    }
-}
-
-impl End {
-    async fn commit(self, tx: DatabaseTransaction) -> Result<()> {
-        match self {
-            Self::Alone => uncancelled(tx.commit()).await,
-            Self::Shared(turn) => turn.commit(tx).await,
-        }
-    }
-
-    /// The command failed already: a failing rollback changes nothing, the connection is discarded.
-    async fn rollback(self, tx: DatabaseTransaction) {
-        if let Err(error) = uncancelled(tx.rollback()).await {
-            tracing::warn!(%error, "rollback failed");
+            Self::Sqlite(_, group) => group.join().await,
         }
     }
 }

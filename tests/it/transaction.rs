@@ -105,6 +105,45 @@ async fn a_cancelled_request_loses_nobody_elses_write() {
     .await;
 }
 
+/// A command that fails ends with a rollback, and its caller may be gone before that ran: the writer must not
+/// be free meanwhile. What was acknowledged beside 4,000 of them is read through a connection of its own, so
+/// that an open transaction cannot show it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_command_whose_caller_is_gone_undoes_nobody_elses_write() {
+    both(async |pair| {
+        let (store, scope) = store(&pair).await;
+        let fail = async |number: usize| {
+            let patience = Duration::from_micros(u64::try_from(number * 131 % 6_000).unwrap());
+            let db = store.of(scope.clone());
+            let failing = db.transaction(async |db| {
+                db.tenants().get().await?;
+                db.emit(noted(1_000_000 + number));
+                db.tenants().get().await?;
+                Err::<(), _>(Error::rejected("NO", "no"))
+            });
+            drop(tokio::time::timeout(patience, failing).await);
+        };
+        let mut acknowledged = Vec::new();
+        for round in 0..100 {
+            let writes = (0..10).map(async |number| {
+                let number = round * 10 + number;
+                write(&store, &scope, number).await.unwrap();
+                number
+            });
+            let failures = join_all((0..40).map(|number| fail(round * 40 + number)));
+            acknowledged.extend(futures::join!(join_all(writes), failures).0);
+        }
+
+        let other = Database::connect(&pair.database_url).await.unwrap();
+        let subjects = "select subject from event";
+        let rows = other.query_all_raw(Statement::from_string(other.get_database_backend(), subjects)).await;
+        let rows = rows.unwrap().into_iter().map(|row| row.try_get::<String>("", "subject").unwrap());
+        let found: std::collections::BTreeSet<usize> = rows.map(|subject| subject.parse().unwrap()).collect();
+        assert_eq!(found, acknowledged.into_iter().collect());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_command_that_fails_leaves_nothing() {
     both(async |pair| {
