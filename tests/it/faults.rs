@@ -127,7 +127,7 @@ async fn of_ones_own() -> (Cluster, Pair) {
 async fn trade(shop: &Arc<Shop>, breaking: impl AsyncFnOnce(&Shop)) -> account::Account {
     let (closing, gone) = (CancellationToken::new(), CancellationToken::new());
     let operators = operators::at_work(shop, gone.clone());
-    let customers = customers::write(shop, closing.clone());
+    let customers = customers::write(shop, &closing);
     breaking(shop).await;
     // Whatever happens last, there is business after it.
     tokio::time::sleep(Duration::from_millis(500)).await;
