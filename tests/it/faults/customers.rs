@@ -27,7 +27,7 @@ pub struct Written {
 }
 
 /// Customers write until `closing`; each of them says one thing after another.
-pub fn write(shop: &Arc<Shop>, closing: CancellationToken) -> JoinHandle<Vec<Written>> {
+pub fn write(shop: &Arc<Shop>, closing: &CancellationToken) -> JoinHandle<Vec<Written>> {
     let mut all = JoinSet::new();
     for number in 0..ON_WHATSAPP + ON_TELEGRAM {
         let customer = Customer {

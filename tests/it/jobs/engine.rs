@@ -155,7 +155,9 @@ async fn what_a_dead_worker_started_is_run_by_another() {
         bench.settled(PATIENCE).await;
         engine.stop().await;
         let row = bench.row(ids[0]).await;
-        assert_eq!((row.state, row.crashes, row.epoch), (DONE, 1, 2));
+        assert_eq!((row.state, row.crashes), (DONE, 1));
+        // As above: a takeover on a slow machine is one more dispatch.
+        assert!(row.epoch >= 2, "{row:?}");
         assert_eq!(runs(bench.tenant()).len(), 1);
     })
     .await;
