@@ -72,8 +72,8 @@ async fn a_creation_under_a_key_happens_once() {
                 listed[rows].as_array().unwrap().len()
             };
             let before = count().await;
-            let first = stage.keyed(method, method, request.clone()).await.unwrap();
-            let again = stage.keyed(method, method, request.clone()).await.unwrap();
+            let first = stage.keyed(Who::Owner, method, method, request.clone()).await.unwrap();
+            let again = stage.keyed(Who::Owner, method, method, request.clone()).await.unwrap();
             assert_eq!(first, again, "{method}");
             let made = usize::from(*method != "GenerateSuggestion");
             assert_eq!(count().await, before + made, "{method}");

@@ -71,11 +71,14 @@ impl Stage {
     }
 
     pub async fn call(&self, who: Who, method: &str, request: Value) -> Result<Value, Refusal> {
-        let token = match who {
+        self.app.call(method, Some(self.token(who)), request).await
+    }
+
+    fn token(&self, who: Who) -> &str {
+        match who {
             Who::Owner => &self.owner.token,
             Who::Staff => &self.staff,
-        };
-        self.app.call(method, Some(token), request).await
+        }
     }
 
     pub async fn ok(&self, who: Who, method: &str, request: Value) -> Value {
@@ -83,11 +86,11 @@ impl Stage {
         answer.unwrap_or_else(|refusal| panic!("{method}: {refusal:?}"))
     }
 
-    /// A call of the shop's owner under an idempotency key; answers the encoded message.
-    pub async fn keyed(&self, key: &str, name: &str, request: Value) -> Result<Vec<u8>, Refusal> {
+    /// As `call`, under an idempotency key; answers the encoded message.
+    pub async fn keyed(&self, who: Who, key: &str, name: &str, request: Value) -> Result<Vec<u8>, Refusal> {
         let method = rpc::method(name);
         let message = DynamicMessage::deserialize(method.input(), request).unwrap().encode_to_vec();
-        let bearer = format!("Bearer {}", self.owner.token);
+        let bearer = format!("Bearer {}", self.token(who));
         let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
         let answers = rpc::call_with(self.app.grpc(), &rpc::path(&method), &headers, &message).await?;
         Ok(answers[0].to_vec())
