@@ -177,12 +177,12 @@ async fn reused(db: &TenantDb<Tx>, channel: ChannelId, name: &str, body: &[u8]) 
     Ok(db.inbox().recognise(channel, name, Sha256::digest(body).into()).await? == Known::Other)
 }
 
-fn refused(kind: ChannelKind, error: SignatureError) -> Error {
+pub(super) fn refused(kind: ChannelKind, error: SignatureError) -> Error {
     count(kind, "refused", 1);
     Error::Credentials { reason: "INVALID_SIGNATURE", message: error.to_string().into(), retry: None }
 }
 
-fn count(kind: ChannelKind, outcome: &'static str, by: usize) {
+pub(super) fn count(kind: ChannelKind, outcome: &'static str, by: usize) {
     let channel = match kind {
         ChannelKind::Whatsapp => "whatsapp",
         ChannelKind::Telegram => "telegram",
