@@ -5,7 +5,10 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 
-use super::{Refusal, Retry, Sent, http::Answer};
+use super::{
+    Refusal, Retry, Sent,
+    http::{Answer, MAX_WAIT},
+};
 use crate::domain::delivery::Reason;
 
 /// What is left of a provider's words.
@@ -13,7 +16,8 @@ const MAX_DETAIL: usize = 300;
 
 impl Refusal {
     pub(super) fn new(reason: Reason, detail: &str, retry: Retry) -> Self {
-        let detail = detail.chars().take(MAX_DETAIL).collect();
+        // PostgreSQL has no place for NUL in a text.
+        let detail = detail.chars().filter(|c| *c != '\0').take(MAX_DETAIL).collect();
         Self { reason, detail, retry, channel_broken: false }
     }
 
@@ -22,8 +26,9 @@ impl Refusal {
         Self::new(reason, detail, Retry::No)
     }
 
+    /// To be tried again after so many seconds, an hour at most.
     pub(super) fn after(reason: Reason, detail: &str, seconds: u64) -> Self {
-        Self::new(reason, detail, Retry::After(Duration::from_secs(seconds)))
+        Self::new(reason, detail, Retry::After(Duration::from_secs(seconds).min(MAX_WAIT)))
     }
 
     /// Nothing works until the account is repaired.

@@ -243,3 +243,24 @@ async fn refusals_hold_no_secret() {
     let shown = format!("{sent:?}");
     assert!(!shown.contains("AAbb_c") && !shown.contains("the text"), "{shown}");
 }
+
+/// Whoever answers in the provider's name cannot put a message off for good.
+#[tokio::test]
+async fn a_provider_cannot_have_us_wait_for_ever() {
+    const HOUR: Retry = Retry::After(Duration::from_secs(3600));
+    let plain =
+        answering(b"HTTP/1.1 429 Slow\r\nretry-after: 9223372036854775\r\ncontent-length: 0\r\n\r\n").await;
+    for sent in [
+        send(&whatsapp_at(&plain, "t0ken"), &ivo("hi")).await,
+        send(&telegram_at(&plain), &oleg("hi")).await,
+        send(&webhook_at(&plain), &ivo("hi")).await,
+    ] {
+        assert_eq!(refusal(sent).retry, HOUR);
+    }
+    let words = answering(
+        b"HTTP/1.1 429 Slow\r\ncontent-length: 112\r\n\r\n{\"ok\":false,\"error_code\":429,\
+          \"description\":\"Too Many Requests\",\"parameters\":{\"retry_after\":9223372036854775807}}",
+    )
+    .await;
+    assert_eq!(refusal(send(&telegram_at(&words), &oleg("hi")).await).retry, HOUR);
+}
