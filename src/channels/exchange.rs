@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Refusal, Retry, Sent,
     http::{Answer, MAX_WAIT},
+    json::strip,
 };
 use crate::domain::delivery::Reason;
 
@@ -16,8 +17,7 @@ const MAX_DETAIL: usize = 300;
 
 impl Refusal {
     pub(super) fn new(reason: Reason, detail: &str, retry: Retry) -> Self {
-        // PostgreSQL has no place for NUL in a text.
-        let detail = detail.chars().filter(|c| *c != '\0').take(MAX_DETAIL).collect();
+        let detail = detail.chars().take(MAX_DETAIL).collect();
         Self { reason, detail, retry, channel_broken: false }
     }
 
@@ -51,8 +51,11 @@ pub(super) struct Came {
 }
 
 impl Came {
+    /// What the body says, its texts fit for storage.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
+        let mut said = serde_json::from_slice(&self.body).ok()?;
+        strip(&mut said);
+        serde_json::from_value(said).ok()
     }
 
     /// For an answer without the provider's own error in it, so most likely from something in between.

@@ -264,3 +264,14 @@ async fn a_provider_cannot_have_us_wait_for_ever() {
     .await;
     assert_eq!(refusal(send(&telegram_at(&words), &oleg("hi")).await).retry, HOUR);
 }
+
+/// PostgreSQL has no place for NUL: an id that held it could not be stored after the message went out.
+#[tokio::test]
+async fn an_answer_is_fit_for_storage() {
+    let took = answering(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 39\r\n\r\n{\"messages\":[{\"id\":\"wamid.\\u0000OUT\"}]}",
+    )
+    .await;
+    let accepted = Sent::Accepted { external_id: "wamid.OUT".to_owned() };
+    assert_eq!(send(&whatsapp_at(&took, "t0ken"), &ivo("hi")).await, accepted);
+}
