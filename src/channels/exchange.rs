@@ -13,7 +13,7 @@ use super::{
 use crate::domain::delivery::Reason;
 
 /// What is left of a provider's words.
-const MAX_DETAIL: usize = 300;
+pub(super) const MAX_DETAIL: usize = 300;
 
 impl Refusal {
     pub(super) fn new(reason: Reason, detail: &str, retry: Retry) -> Self {

@@ -163,7 +163,6 @@ async fn telegram_sends_waits_and_splits() {
         (403, Reason::Blocked, false, false),
         (400, Reason::RecipientUnreachable, false, false),
         (401, Reason::TokenInvalid, false, true),
-        (500, Reason::ProviderError, true, false),
     ] {
         sandbox.behave(failing(code));
         let refusal = refusal(send(&account, &oleg("hi")).await);
@@ -274,4 +273,19 @@ async fn an_answer_is_fit_for_storage() {
     .await;
     let accepted = Sent::Accepted { external_id: "wamid.OUT".to_owned() };
     assert_eq!(send(&whatsapp_at(&took, "t0ken"), &ivo("hi")).await, accepted);
+}
+
+/// A fault on the provider's side says nothing about the message: sending again could send twice.
+#[tokio::test]
+async fn a_providers_own_fault_leaves_the_outcome_open() {
+    let sandbox = sandbox().await;
+    let (whatsapp, telegram) = (whatsapp_at(sandbox.url(), "t0ken"), telegram_at(sandbox.url()));
+    for code in [1, 2, 131_016, 131_057] {
+        sandbox.behave(failing(code));
+        let sent = send(&whatsapp, &ivo("hi")).await;
+        assert!(matches!(&sent, Sent::Unknown { detail } if detail.contains(&code.to_string())), "{sent:?}");
+    }
+    sandbox.behave(failing(500));
+    let unknown = Sent::Unknown { detail: "Telegram 500: Internal Server Error".to_owned() };
+    assert_eq!(send(&telegram, &oleg("hi")).await, unknown);
 }
