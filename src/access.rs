@@ -15,12 +15,13 @@ mod rules;
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use redis::aio::ConnectionManager;
 use secrecy::SecretString;
@@ -109,6 +110,11 @@ impl Access {
     /// For the deliveries of messengers, which come past this layer.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Where a request comes from, behind the proxies that are trusted.
+    pub fn address(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        address(headers, extensions, &self.0.proxies)
     }
 }
 

@@ -30,7 +30,7 @@ pub use self::{
     account::{Account, InvalidAccount},
     http::Http,
     request::RawRequest,
-    whatsapp::whatsapp_accounts,
+    whatsapp::{whatsapp_accounts, whatsapp_signed},
 };
 use crate::domain::{
     delivery::Reason,

@@ -40,6 +40,7 @@ const CHANNELS: &str = "
     create unique index channel_id on channel (id);
     create unique index channel_account on channel (tenant_id, kind, account)
         where delete_time is null and account <> '';
+    create index channel_of_account on channel (kind, account) where delete_time is null;
 
     create table inbox (
         tenant_id {uuid} not null,

@@ -22,6 +22,9 @@ use crate::{
 pub struct Limits {
     rates: Rates,
     local: local::Local,
+    /// Deliveries that proved nothing. Counted in each process alone: looking must not cost a round trip,
+    /// and these must not crowd out those who are counted above.
+    refused: local::Local,
     shared: Option<shared::Shared>,
     env: Env,
 }
@@ -42,6 +45,8 @@ enum Who {
     Caller(uuid::Uuid),
     Tenant(TenantId),
     Channel(ChannelId),
+    /// Whoever delivers to a channel, or to the address for all of them, from one network.
+    Sender(Option<IpAddr>, Option<ChannelId>),
 }
 
 impl fmt::Display for Key {
@@ -53,6 +58,8 @@ impl fmt::Display for Key {
             Who::Caller(id) => write!(f, "rl:{}:caller:{id}", self.class),
             Who::Tenant(id) => write!(f, "rl:{}:tenant:{id}", self.class),
             Who::Channel(id) => write!(f, "rl:{}:channel:{id}", self.class),
+            Who::Sender(ip, None) => write!(f, "rl:{}:sender:{}", self.class, address(ip)),
+            Who::Sender(ip, Some(id)) => write!(f, "rl:{}:sender:{}:{id}", self.class, address(ip)),
         }
     }
 }
@@ -84,13 +91,33 @@ pub(super) fn whole_seconds(time: Duration) -> u64 {
 
 impl Limits {
     pub fn new(rates: Rates, redis: Option<ConnectionManager>, env: Env) -> Self {
-        Self { rates, local: local::Local::default(), shared: redis.map(shared::Shared::new), env }
+        let (local, refused) = (local::Local::default(), local::Local::default());
+        Self { rates, local, refused, shared: redis.map(shared::Shared::new), env }
     }
 
-    /// Counts one delivery of a messenger; RESOURCE_EXHAUSTED when it is one too many.
+    /// Counts one proven delivery of a messenger; RESOURCE_EXHAUSTED when it is one too many.
     pub async fn delivery(&self, channel: ChannelId) -> Result<()> {
         let Some(rate) = self.rates.webhook else { return Ok(()) };
         self.spend(Key { class: "webhook", who: Who::Channel(channel) }, rate).await.verdict()
+    }
+
+    /// Whether an address may try to deliver to a channel (`None`: to the address for all): RESOURCE_EXHAUSTED
+    /// while too many of its deliveries there were refused. Each channel counts apart, as a messenger delivers
+    /// to all from the same addresses: a tenant with a wrong secret must not cut off the others.
+    pub fn hear(&self, address: Option<IpAddr>, channel: Option<ChannelId>) -> Result<()> {
+        let Some((key, rate)) = self.sender(address, channel) else { return Ok(()) };
+        let pace = Pace::of(rate);
+        pace.standing(rate, self.refused.look(&key, pace, self.env.now().timestamp_micros())).verdict()
+    }
+
+    /// Counts one delivery that proved nothing.
+    pub fn refuse(&self, address: Option<IpAddr>, channel: Option<ChannelId>) {
+        let Some((key, rate)) = self.sender(address, channel) else { return };
+        self.refused.spend(key, Pace::of(rate), self.env.now().timestamp_micros());
+    }
+
+    fn sender(&self, address: Option<IpAddr>, channel: Option<ChannelId>) -> Option<(Key, Rate)> {
+        Some((Key { class: "public", who: Who::Sender(network(address), channel) }, self.rates.public?))
     }
 
     /// Counts one attempt to get at an account; `None` without a limit.

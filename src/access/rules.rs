@@ -6,10 +6,11 @@
 //! * repeated: `min_items max_items items` · map: `min_pairs max_pairs` · enum: `defined_only`
 //!
 //! Any other rule keeps the server from starting. Numbers that an enum does not define are refused
-//! everywhere, with or without a rule.
+//! everywhere, with or without a rule; so are texts that hold the character NUL.
 
 mod check;
 mod compile;
+mod text;
 
 use std::collections::HashMap;
 
@@ -94,6 +95,7 @@ impl Rules {
     pub(super) fn check(&self, message: &DynamicMessage) -> Result<()> {
         let mut found = Vec::new();
         self.walk(message, "", &mut found);
+        text::check(message, &mut found);
         if found.is_empty() { Ok(()) } else { Err(Error::Invalid(found)) }
     }
 

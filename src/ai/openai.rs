@@ -18,6 +18,8 @@ use crate::{
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(45);
+/// What a server may have us wait at most before the next try.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// A client of one server and one model.
 pub struct OpenAi {
@@ -236,6 +238,8 @@ impl OpenAi {
         if !status.is_success() {
             let after = answer.headers().get(http::header::RETRY_AFTER);
             let after = after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+            // Whatever it says, a customer does not wait longer.
+            let after = after.map(|asked| asked.min(MAX_WAIT));
             let retry = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 429);
             let text = format!("the model's server answered {}", status.as_u16());
             return Err(Problem { retry, after, text });

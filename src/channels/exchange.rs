@@ -5,11 +5,15 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 
-use super::{Refusal, Retry, Sent, http::Answer};
+use super::{
+    Refusal, Retry, Sent,
+    http::{Answer, MAX_WAIT},
+    json::strip,
+};
 use crate::domain::delivery::Reason;
 
 /// What is left of a provider's words.
-const MAX_DETAIL: usize = 300;
+pub(super) const MAX_DETAIL: usize = 300;
 
 impl Refusal {
     pub(super) fn new(reason: Reason, detail: &str, retry: Retry) -> Self {
@@ -22,8 +26,9 @@ impl Refusal {
         Self::new(reason, detail, Retry::No)
     }
 
+    /// To be tried again after so many seconds, an hour at most.
     pub(super) fn after(reason: Reason, detail: &str, seconds: u64) -> Self {
-        Self::new(reason, detail, Retry::After(Duration::from_secs(seconds)))
+        Self::new(reason, detail, Retry::After(Duration::from_secs(seconds).min(MAX_WAIT)))
     }
 
     /// Nothing works until the account is repaired.
@@ -46,8 +51,11 @@ pub(super) struct Came {
 }
 
 impl Came {
+    /// What the body says, its texts fit for storage.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
+        let mut said = serde_json::from_slice(&self.body).ok()?;
+        strip(&mut said);
+        serde_json::from_value(said).ok()
     }
 
     /// For an answer without the provider's own error in it, so most likely from something in between.

@@ -12,6 +12,9 @@ use super::address::{self, NotAllowed, PublicOnly};
 /// Answers are short; a provider that talks longer is not believed.
 const MAX_ANSWER: usize = 256 * 1024;
 
+/// What a provider may have us wait at most before the next try.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(3600);
+
 /// A client to call providers with. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
 pub struct Http {
@@ -112,7 +115,33 @@ fn failed(error: &reqwest::Error) -> Answer {
     }
 }
 
-/// In seconds; the form with a date is not used by the providers we call.
+/// In seconds; the form with a date is not used by the providers we call. A tenant chooses who answers: no
+/// answer may put a message off for longer than [`MAX_WAIT`].
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)?;
+    Some(asked.min(MAX_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn no_answer_puts_a_message_off_for_good() {
+        let asked = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            retry_after(&headers).map(|wait| wait.as_secs())
+        };
+        assert_eq!(asked("17"), Some(17));
+        assert_eq!(asked(" 3600 "), Some(3600));
+        for huge in ["3601", "9223372036854775", "18446744073709551615"] {
+            assert_eq!(asked(huge), Some(3600), "{huge}");
+        }
+        assert_eq!(asked("18446744073709551616"), None);
+        assert_eq!(asked("-1"), None);
+        assert_eq!(asked("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+    }
 }

@@ -17,20 +17,29 @@ pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, NotParsable> {
     });
     match parsed {
         Ok(Value::Object(mut object)) => {
-            object.values_mut().for_each(strip);
+            strip_members(&mut object);
             Ok(object)
         }
         _ => Err(NotParsable { field: "body", problem: "is not a JSON object" }),
     }
 }
 
-fn strip(value: &mut Value) {
+/// Takes NUL out of every text.
+pub(super) fn strip(value: &mut Value) {
     match value {
         Value::String(text) => text.retain(|c| c != '\0'),
         Value::Array(items) => items.iter_mut().for_each(strip),
-        Value::Object(members) => members.values_mut().for_each(strip),
+        Value::Object(members) => strip_members(members),
         _ => {}
     }
+}
+
+fn strip_members(members: &mut Map<String, Value>) {
+    if members.keys().any(|name| name.contains('\0')) {
+        let named = std::mem::take(members).into_iter();
+        members.extend(named.map(|(name, value)| (name.replace('\0', ""), value)));
+    }
+    members.values_mut().for_each(strip);
 }
 
 /// Writes the replacement character for every escaped surrogate that has no other half.
@@ -96,6 +105,8 @@ mod tests {
     #[test]
     fn texts_are_made_fit_for_storage() {
         assert_eq!(read(r#"{"t":"a\u0000b"}"#), "ab");
+        assert_eq!(read(r#"{"\u0000t":"in a name"}"#), "in a name");
+        assert_eq!(object(br#"{"t":[{"a\u0000":1}]}"#).unwrap()["t"], serde_json::json!([{"a": 1}]));
         assert_eq!(read(r#"{"t":"\ud83d\ude00"}"#), "😀");
         assert_eq!(read(r#"{"t":"cut \ud83d"}"#), "cut \u{fffd}");
         assert_eq!(read(r#"{"t":"\ude00\ud83d\ude00\\ud83d"}"#), "\u{fffd}😀\\ud83d");

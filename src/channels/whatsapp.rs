@@ -28,6 +28,22 @@ pub fn whatsapp_accounts(body: &[u8]) -> Result<Vec<String>, NotParsable> {
     parse::accounts(body)
 }
 
+/// Whether a request holds what could be Meta's signature: a look that costs nothing, before anything is
+/// looked up for it.
+///
+/// # Errors
+/// The header is missing, or there twice.
+pub fn whatsapp_signed(request: &RawRequest) -> Result<(), SignatureError> {
+    signature_of(request)?.map(|_| ()).ok_or(SignatureError::Missing(SIGNATURE))
+}
+
+fn signature_of(request: &RawRequest) -> Result<Option<&str>, SignatureError> {
+    request.header("x-hub-signature-256", SIGNATURE)
+}
+
+/// The header's name in errors.
+const SIGNATURE: &str = "X-Hub-Signature-256";
+
 /// A number, with what it takes to use it.
 #[derive(Clone, Debug)]
 pub struct Whatsapp {
@@ -106,7 +122,7 @@ impl Whatsapp {
 
 impl Channel for Whatsapp {
     fn verify(&self, request: &RawRequest, _now: DateTime<Utc>) -> Result<(), SignatureError> {
-        let header = request.header("x-hub-signature-256", "X-Hub-Signature-256")?;
+        let header = signature_of(request)?;
         let secrets = active(&self.secrets.app_secret, &self.secrets.previous_app_secret);
         signature::check_meta(&secrets, header, &request.body)
     }

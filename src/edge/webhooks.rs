@@ -1,5 +1,6 @@
 //! Deliveries of messengers: raw bytes in, a verdict out. 200 only for what is stored; 503 when it could
-//! not be, so that the messenger keeps it.
+//! not be, so that the messenger keeps it. A channel's rate is spent by proven deliveries only; refused
+//! ones count against the address they come from.
 //!
 //! | path | messenger |
 //! |---|---|
@@ -47,7 +48,7 @@ pub struct Webhooks {
 
 impl Webhooks {
     pub fn new(ingress: Ingress, access: Access) -> Self {
-        Self { ingress, access }
+        Self { ingress: ingress.limited(access.clone()), access }
     }
 
     /// Whether the path is one of these.
@@ -68,6 +69,10 @@ impl Webhooks {
         if head.method != Method::POST && !asks {
             return Err(Failure::wrong_method(DOMAIN, &[Method::POST]));
         }
+        // What is named here is not proven: it only says whose refusals count against whom.
+        let named = channel.as_ref().and_then(|channel| channel.parse().ok());
+        let sender = self.access.address(&head.headers, &head.extensions);
+        self.access.limits().hear(sender, named).map_err(refused)?;
         let body = match tokio::time::timeout(PATIENCE, Limited::new(body, MOST).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Failure::too_large(DOMAIN, MOST)),
@@ -76,22 +81,41 @@ impl Webhooks {
         };
         let query = head.uri.query().unwrap_or_default().to_owned();
         let raw = RawRequest { method: head.method, query, headers: head.headers, body };
-        let Some(channel) = channel else { return self.shared(&raw).boxed().await };
-        if let Ok(id) = channel.parse() {
-            self.access.limits().delivery(id).await.map_err(refused)?;
+        let answer = self.answer(kind, channel.as_deref(), asks, &raw).boxed().await;
+        if answer.as_ref().is_err_and(|error| unproven(error, channel.is_none())) {
+            self.access.limits().refuse(sender, named);
         }
-        if asks {
-            let challenge = self.ingress.challenge(kind, &channel, &raw).boxed().await;
-            return Ok(text(challenge.map_err(refused)?));
-        }
-        let received = self.ingress.receive(kind, &channel, &raw).boxed().await.map_err(refused)?;
-        Ok(json_answer(StatusCode::OK, &received.receipt))
+        answer.map_err(refused)
     }
 
-    /// One address for every number of an app.
-    async fn shared(&self, raw: &RawRequest) -> Result<Response<Body>, Failure> {
-        self.ingress.receive_shared(raw).boxed().await.map_err(refused)?;
-        Ok(text("EVENT_RECEIVED".to_owned()))
+    async fn answer(
+        &self,
+        kind: ChannelKind,
+        channel: Option<&str>,
+        asks: bool,
+        raw: &RawRequest,
+    ) -> Result<Response<Body>, Error> {
+        match channel {
+            None => {
+                self.ingress.receive_shared(raw).boxed().await?;
+                Ok(text("EVENT_RECEIVED".to_owned()))
+            }
+            Some(channel) if asks => Ok(text(self.ingress.challenge(kind, channel, raw).boxed().await?)),
+            Some(channel) => {
+                let received = self.ingress.receive(kind, channel, raw).boxed().await?;
+                Ok(json_answer(StatusCode::OK, &received.receipt))
+            }
+        }
+    }
+}
+
+/// Whether the sender is no messenger as far as we know. At the address for all, a body is read before
+/// anything is proven.
+const fn unproven(error: &Error, shared: bool) -> bool {
+    match error {
+        Error::Credentials { .. } | Error::Forbidden { .. } | Error::NotFound { .. } => true,
+        Error::Invalid(_) => shared,
+        _ => false,
     }
 }
 

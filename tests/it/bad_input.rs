@@ -2,7 +2,9 @@
 //! the reason, and nothing is written.
 
 mod calls;
+mod flood;
 mod raw;
+mod shared;
 mod standing;
 mod webhooks;
 mod world;

@@ -77,7 +77,7 @@ fn apply(rules: &[Rule], value: &Value, path: impl Fn() -> String, found: &mut V
 }
 
 /// Short, so that an error stays small.
-fn shown(key: &MapKey) -> String {
+pub(super) fn shown(key: &MapKey) -> String {
     match key {
         MapKey::String(text) => format!("\"{}\"", text.chars().take(40).collect::<String>()),
         MapKey::Bool(key) => key.to_string(),

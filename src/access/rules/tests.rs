@@ -66,6 +66,22 @@ fn each_rule_says_what_is_wrong_and_where() {
     check(json!({"name": "a", "thing": {"name": "b", "part": {}}}), "thing.part.id", "is required");
 }
 
+/// Also where a field has no rules, and in messages that are not ours.
+#[test]
+fn no_text_holds_nul() {
+    let problem = "must not contain the character NUL";
+    check(json!({"name": "a\0"}), "name", problem);
+    check(json!({"name": "a", "tags": ["x", "\0"]}), "tags[1]", problem);
+    check(json!({"name": "a", "labels": {"k": "v\0"}}), "labels[\"k\"]", problem);
+    check(json!({"name": "a", "parts": [{"id": "1"}, {"id": "\0"}]}), "parts[1].id", problem);
+    check(json!({"name": "a", "thing": {"name": "b", "part": {"id": "\0"}}}), "thing.part.id", problem);
+    let free = thing(json!({"name": "a", "free": {"any": [{"x": "\0"}], "\0": 1}}));
+    assert_eq!(free.len(), 2, "{free:?}");
+    assert!(free.iter().all(|(field, words)| field.starts_with("free.") && words == problem), "{free:?}");
+    let many = thing(json!({"name": "a", "free": {"any": vec!["\0"; 1000]}}));
+    assert_eq!(many.len(), MOST);
+}
+
 #[test]
 fn all_violations_come_at_once_but_not_without_end() {
     let found = thing(json!({"code": "x", "count": 11, "parts": [{}]}));

@@ -8,7 +8,7 @@ use super::Telegram;
 use crate::{
     channels::{
         Http, Outbound, Refusal, Sent,
-        exchange::{Came, came, harmless, json_headers},
+        exchange::{Came, MAX_DETAIL, came, harmless, json_headers},
         text::split,
     },
     domain::{delivery::Reason, inbound::scheme},
@@ -124,15 +124,21 @@ async fn call(account: &Telegram, http: &Http, method: &str, body: &Value) -> Re
 
 fn refused(answer: &Came, read: Value) -> Sent {
     match serde_json::from_value::<Failed>(read) {
+        // A fault of theirs, at whatever point: Telegram cannot be asked, and does not know a repeated send.
+        Ok(failed) if failed.error_code >= 500 => Sent::Unknown { detail: failed.detail() },
         Ok(failed) => failed.refusal().into(),
         Err(_) => answer.unexplained(),
     }
 }
 
 impl Failed {
-    /// Telegram has no codes beyond HTTP's: the description decides.
+    fn detail(&self) -> String {
+        format!("Telegram {}: {}", self.error_code, self.description).chars().take(MAX_DETAIL).collect()
+    }
+
+    /// Why nothing was done. Telegram has no codes beyond HTTP's: the description decides.
     fn refusal(&self) -> Refusal {
-        let detail = &format!("Telegram {}: {}", self.error_code, self.description);
+        let detail = &self.detail();
         let said = |words: &str| self.description.to_ascii_lowercase().contains(words);
         if self.parameters.as_ref().is_some_and(|parameters| parameters.migrate_to_chat_id.is_some()) {
             return Refusal::lasting(Reason::RecipientMoved, detail);
@@ -150,7 +156,6 @@ impl Failed {
             }
             400 if said("too long") => Refusal::lasting(Reason::TooLong, detail),
             400 if said("not enough rights") => Refusal::lasting(Reason::PermissionDenied, detail),
-            500.. => Refusal::after(Reason::ProviderError, detail, 5),
             _ => Refusal::lasting(Reason::InvalidMessage, detail),
         }
     }
@@ -182,7 +187,6 @@ mod tests {
             (400, "Bad Request: message text is empty", Reason::InvalidMessage, false, false),
             (401, "Unauthorized", Reason::TokenInvalid, false, true),
             (404, "Not Found", Reason::TokenInvalid, false, true),
-            (500, "Internal Server Error", Reason::ProviderError, true, false),
         ] {
             let body = json!({"ok": false, "error_code": code, "description": description});
             let refusal = refusal(&body.to_string());

@@ -107,7 +107,7 @@ fn status(item: &Value) -> Option<(String, What)> {
     let refusal = items(item, "errors")
         .first()
         .and_then(|error| serde_json::from_value::<GraphError>(error.clone()).ok())
-        .map(|error| error.refusal(false));
+        .map(|error| error.refusal());
     let dedupe_key = format!("status:{external_id}:{word}");
     let update = DeliveryUpdate {
         external_id: Some(external_id),

@@ -1,8 +1,18 @@
 //! What WhatsApp's error codes mean. Only codes count: their titles are going away.
 
+use ::http::StatusCode;
 use serde::Deserialize;
 
-use crate::{channels::Refusal, domain::delivery::Reason};
+use crate::{
+    channels::{Refusal, Sent},
+    domain::delivery::Reason,
+};
+
+/// "Something went wrong": documented as worth another try.
+const GENERIC: i64 = 131_000;
+/// Unknown error, service down, service overloaded, account in maintenance: something broke on their side, at
+/// whatever point.
+const FAULTS: [i64; 4] = [1, 2, 131_016, 131_057];
 
 /// The `error` of an answer, or one of the `errors` of a status.
 #[derive(Debug, Default, Deserialize)]
@@ -20,8 +30,20 @@ struct ErrorData {
 }
 
 impl GraphError {
-    /// `server_fault`: the answer had a 5xx status, so an unknown code is worth another try.
-    pub(super) fn refusal(&self, server_fault: bool) -> Refusal {
+    /// What an answer with this error says about the message. Some errors leave open whether it was sent:
+    /// WhatsApp cannot be asked, and does not know a repeated send.
+    pub(super) fn sent(&self, status: StatusCode) -> Sent {
+        let refusal = self.refusal();
+        // 0 is also what an error without a code reads as.
+        let explained = refusal.reason != Reason::ProviderError && self.code != 0 || self.code == GENERIC;
+        if FAULTS.contains(&self.code) || (!explained && status.is_server_error()) {
+            return Sent::Unknown { detail: refusal.detail };
+        }
+        refusal.into()
+    }
+
+    /// Why, where it is known that nothing was sent.
+    pub(super) fn refusal(&self) -> Refusal {
         let details = self.error_data.as_ref().and_then(|data| data.details.as_deref());
         let words = details.or(self.message.as_deref()).or(self.title.as_deref()).unwrap_or_default();
         let detail = &format!("WhatsApp {}: {words}", self.code);
@@ -43,8 +65,7 @@ impl GraphError {
             0 | 190 => Refusal::broken(Reason::TokenInvalid, detail),
             3 | 10 | 200..=299 | 131_005 => Refusal::broken(Reason::PermissionDenied, detail),
             33 | 100 | 131_008 | 131_009 => Refusal::lasting(Reason::InvalidMessage, detail),
-            1 | 2 | 131_000 | 131_016 | 131_057 => Refusal::after(Reason::ProviderError, detail, 10),
-            _ if server_fault => Refusal::after(Reason::ProviderError, detail, 10),
+            GENERIC => Refusal::after(Reason::ProviderError, detail, 10),
             _ => Refusal::lasting(Reason::ProviderError, detail),
         }
     }
@@ -73,11 +94,28 @@ mod tests {
             (131_000, Reason::ProviderError, true, false),
             (999_999, Reason::ProviderError, false, false),
         ] {
-            let refusal = GraphError { code, ..GraphError::default() }.refusal(false);
+            let refusal = GraphError { code, ..GraphError::default() }.refusal();
             assert_eq!(refusal.reason, reason, "{code}");
             assert_eq!(refusal.retry != Retry::No, retried, "{code}");
             assert_eq!(refusal.channel_broken, broken, "{code}");
         }
-        assert_ne!(GraphError { code: 999_999, ..GraphError::default() }.refusal(true).retry, Retry::No);
+    }
+
+    #[test]
+    fn what_broke_on_their_side_may_have_been_sent() {
+        let unknown = |code, status| {
+            let sent = GraphError { code, ..GraphError::default() }.sent(status);
+            matches!(sent, Sent::Unknown { .. })
+        };
+        for code in [1, 2, 131_016, 131_057] {
+            assert!(unknown(code, StatusCode::INTERNAL_SERVER_ERROR), "{code}");
+            assert!(unknown(code, StatusCode::BAD_REQUEST), "{code}");
+        }
+        assert!(unknown(999_999, StatusCode::SERVICE_UNAVAILABLE) && unknown(0, StatusCode::BAD_GATEWAY));
+        assert!(!unknown(999_999, StatusCode::BAD_REQUEST));
+        // These say that nothing was sent, whatever the status.
+        for code in [131_000, 131_047, 131_056, 130_429, 190] {
+            assert!(!unknown(code, StatusCode::INTERNAL_SERVER_ERROR), "{code}");
+        }
     }
 }

@@ -75,11 +75,13 @@ fn outcome(answer: &Came) -> Sent {
     }
     match answer.json::<Failed>() {
         Some(failed) => {
-            let mut refusal = failed.error.refusal(answer.status.is_server_error());
-            if let (Retry::After(wait), Some(asked)) = (refusal.retry, answer.retry_after) {
-                refusal.retry = Retry::After(wait.max(asked));
+            let mut sent = failed.error.sent(answer.status);
+            if let (Sent::Rejected(Refusal { retry: Retry::After(wait), .. }), Some(asked)) =
+                (&mut sent, answer.retry_after)
+            {
+                *wait = asked.max(*wait);
             }
-            refusal.into()
+            sent
         }
         None => answer.unexplained(),
     }

@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 
 use super::take::Taking;
 use crate::{
+    access::Access,
     auth::{TenantScope, seal::Keyring},
     channels::{Account, Channel as _, RawRequest},
     domain::{
@@ -44,6 +45,7 @@ pub struct Ingress {
     pub(super) store: Store,
     keys: Keyring,
     silence: TimeDelta,
+    access: Option<Access>,
 }
 
 /// A webhook that is stored.
@@ -59,7 +61,13 @@ pub struct Received {
 
 impl Ingress {
     pub fn new(store: Store, keys: Keyring) -> Self {
-        Self { store, keys, silence: TimeDelta::seconds(2) }
+        Self { store, keys, silence: TimeDelta::seconds(2), access: None }
+    }
+
+    /// Has proven deliveries spend their channel's rate.
+    #[must_use]
+    pub fn limited(self, access: Access) -> Self {
+        Self { access: Some(access), ..self }
     }
 
     /// Has drafts wait until the customer has been silent for `silence`, in place of two seconds.
@@ -73,7 +81,7 @@ impl Ingress {
     /// # Errors
     /// `NotFound` for a channel that is not there, off, or of another kind; `INVALID_SIGNATURE` when the
     /// request is not proven; `Invalid` for a body that is no JSON object; `Exists` when an integrator uses the
-    /// id of an event for another body; `Unavailable` when it could not be stored and must come again. In all of these nothing is written.
+    /// id of an event for another body; `Limited` when the channel gets too many; `Unavailable` when it could not be stored and must come again. In all of these nothing is written.
     pub async fn receive(&self, kind: ChannelKind, channel: &str, request: &RawRequest) -> Result<Received> {
         let (channel, account) = self.channel(kind, channel).boxed().await?;
         let facts = self.proven(&account, kind, request)?;
@@ -101,6 +109,12 @@ impl Ingress {
         facts: &[Fact],
     ) -> Result<Received> {
         let kind = channel.kind;
+        if let Some(access) = &self.access
+            && let Err(error) = access.limits().delivery(channel.id).await
+        {
+            count(kind, "limited", facts.len());
+            return Err(error);
+        }
         let scope = TenantScope::of_channel(channel.tenant_id);
         let taking = Taking { channel, account, body: &request.body, silence: self.silence };
         let named = account.delivery_name(facts);
@@ -177,12 +191,12 @@ async fn reused(db: &TenantDb<Tx>, channel: ChannelId, name: &str, body: &[u8]) 
     Ok(db.inbox().recognise(channel, name, Sha256::digest(body).into()).await? == Known::Other)
 }
 
-fn refused(kind: ChannelKind, error: SignatureError) -> Error {
+pub(super) fn refused(kind: ChannelKind, error: SignatureError) -> Error {
     count(kind, "refused", 1);
     Error::Credentials { reason: "INVALID_SIGNATURE", message: error.to_string().into(), retry: None }
 }
 
-fn count(kind: ChannelKind, outcome: &'static str, by: usize) {
+pub(super) fn count(kind: ChannelKind, outcome: &'static str, by: usize) {
     let channel = match kind {
         ChannelKind::Whatsapp => "whatsapp",
         ChannelKind::Telegram => "telegram",

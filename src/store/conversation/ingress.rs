@@ -2,7 +2,7 @@
 //!
 //! Unscoped because: a webhook names a channel, and the channel names the tenant.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::Channel;
 use crate::{
@@ -26,13 +26,20 @@ impl SystemDb {
         Ok(found.one(self.conn()).await?)
     }
 
-    /// The channel of an account at a messenger, such as a WhatsApp phone number id, if it is on.
-    pub async fn channel_of(&self, kind: ChannelKind, account: &str) -> Result<Option<Channel>> {
+    /// The channels that are on of these accounts at a messenger, such as WhatsApp phone number ids: `most` of
+    /// them, those first that were connected first. Several tenants may claim one account; nothing but a
+    /// signature tells whose it is.
+    pub async fn channels_of(
+        &self,
+        kind: ChannelKind,
+        accounts: &[String],
+        most: u64,
+    ) -> Result<Vec<Channel>> {
         let found = Entity::find()
             .filter(Column::Kind.eq(kind))
-            .filter(Column::Account.eq(account))
+            .filter(Column::Account.is_in(accounts))
             .filter(Column::Enabled.eq(true))
             .filter(Column::DeleteTime.is_null());
-        Ok(found.one(self.conn()).await?)
+        Ok(found.order_by_asc(Column::Id).limit(most).all(self.conn()).await?)
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 use super::{
     MOST_CRASHES, Ticket,
     gate::{self, Gate},
-    sql::{columns, pause, short, timed},
+    sql::{columns, millis, pause, short, timed},
     state::{CANCELLED, DEAD, DONE, READY},
 };
 use crate::{
@@ -179,9 +179,7 @@ impl Ending {
 
     fn millis(&self) -> i64 {
         match self {
-            Self::Retry { after, .. } | Self::Crashed { after, .. } | Self::Later { after } => {
-                i64::try_from(after.as_millis()).unwrap_or(i64::MAX)
-            }
+            Self::Retry { after, .. } | Self::Crashed { after, .. } | Self::Later { after } => millis(*after),
             _ => 0,
         }
     }

@@ -37,12 +37,20 @@ pub(super) fn timed(
     statement(backend, &text, values)
 }
 
-/// A pause as `{in $n}` takes it.
+/// The longest pause: neither database can count to the end of all times.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A pause as `{in $n}` takes it, a hundred years at most.
 pub(super) fn pause(backend: DbBackend, env: &Env, pause: Duration) -> Value {
     match backend {
-        DbBackend::Sqlite => (env.now() + pause).into(),
-        _ => i64::try_from(pause.as_millis()).unwrap_or(i64::MAX).into(),
+        DbBackend::Sqlite => (env.now() + pause.min(FOREVER)).into(),
+        _ => millis(pause).into(),
     }
+}
+
+/// A pause in milliseconds, a hundred years at most.
+pub(super) fn millis(pause: Duration) -> i64 {
+    i64::try_from(pause.min(FOREVER).as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Tenants, ids and epochs of tickets, as three arrays.

@@ -1,6 +1,8 @@
 //! Bytes that are no request at all.
 
 use bytes::BufMut;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, Kind, Value};
 use serde_json::json;
 use tonic::Code;
 
@@ -42,6 +44,13 @@ async fn a_body_that_is_no_request_is_refused_and_writes_nothing() {
                 "precondition",
             ),
             ("bad UTF-8", b"{\"text\":\"\xff\xfe\"}".to_vec(), INVALID, "unicode"),
+            ("the character NUL", br#"{"text":"a\u0000b"}"#.to_vec(), INVALID, "text"),
+            (
+                "NUL inside",
+                br#"{"text":"x","precondition":{"lastMessageId":"\u0000"}}"#.to_vec(),
+                INVALID,
+                "precondition.last_message_id",
+            ),
             ("half a surrogate pair", br#"{"text":"\ud83d"}"#.to_vec(), INVALID, "escape"),
             ("a field twice", br#"{"text":"x","text":"y"}"#.to_vec(), INVALID, "text"),
             ("a text of nearly 2 MiB", huge(MOST - 64), INVALID, "text"),
@@ -78,6 +87,7 @@ async fn a_message_that_is_none_is_refused_and_writes_nothing() {
         assert_eq!(huge(MOST).len(), MOST);
         for (what, message, code, reason, names) in [
             ("bad UTF-8", text(b"\xff\xfe"), Code::InvalidArgument, "INVALID_FIELD", "request"),
+            ("the character NUL", text(b"a\0b"), Code::InvalidArgument, "INVALID_FIELD", "text"),
             ("half a message", to[..9].to_vec(), Code::InvalidArgument, "INVALID_FIELD", "request"),
             ("no message", vec![0x0f, 0xff], Code::InvalidArgument, "INVALID_FIELD", "request"),
             (
@@ -120,6 +130,44 @@ async fn no_method_calls_bytes_that_are_no_message_an_internal_error() {
         assert_eq!(world.rows().await, before);
         let empty = json!({});
         assert!(world.grpc("GetTenant", &world.owner.token, empty).await.is_ok());
+        world.stop().await;
+    })
+    .await;
+}
+
+/// PostgreSQL has no place for NUL in a text: every field of every method refuses it, on both databases alike.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_method_takes_nul_in_a_text() {
+    both(async |pair| {
+        let world = World::start(&pair).await;
+        let before = world.rows().await;
+        let (mut asked, mut taken) = (0, Vec::new());
+        for method in rpc::methods() {
+            let texts = method.input().fields().filter(|field| field.kind() == Kind::String);
+            for field in texts {
+                let mut request = DynamicMessage::new(method.input());
+                let text = Value::String("a\0b".to_owned());
+                let text = if field.is_list() { Value::List(vec![text]) } else { text };
+                request.set_field(&field, text);
+                let request = request.encode_to_vec();
+                let answer = world.grpc_bytes(method.full_name(), &world.owner.token, &request).await;
+                asked += 1;
+                match answer {
+                    // Platform staff's methods refuse the caller first.
+                    Err(refusal) if refusal.code == Code::PermissionDenied => {}
+                    Err(refusal) => {
+                        let named = refusal.fields.iter().any(|named| named.contains(field.name()));
+                        if refusal.code != Code::InvalidArgument || !named {
+                            taken.push(format!("{}: {refusal:?}", field.full_name()));
+                        }
+                    }
+                    Ok(_) => taken.push(field.full_name().to_owned()),
+                }
+            }
+        }
+        assert_eq!(taken, Vec::<String>::new());
+        assert!(asked > 60, "only {asked} texts");
+        assert_eq!(world.rows().await, before);
         world.stop().await;
     })
     .await;

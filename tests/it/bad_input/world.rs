@@ -83,6 +83,11 @@ pub struct Said {
 
 impl World {
     pub async fn start(pair: &Pair) -> Self {
+        Self::with(pair, &[]).await
+    }
+
+    /// As `start`, with more settings by their names in the environment.
+    pub async fn with(pair: &Pair, more: &[(&str, &str)]) -> Self {
         let settings = [
             ("SWITCHBOARD_ONLY", "api"),
             ("SWITCHBOARD_RATE_READ", "off"),
@@ -91,14 +96,16 @@ impl World {
             ("SWITCHBOARD_RATE_AUTH", "off"),
             ("SWITCHBOARD_RATE_AUTH_ADDRESS", "off"),
         ];
+        let unchanged = settings.into_iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name));
+        let settings: Vec<_> = unchanged.chain(more.iter().copied()).collect();
         let app = TestApp::with(pair, &settings).await;
         let (address, running) = app.serve().await;
         let remote = remote(address).await;
         let database = Database::connect(&pair.database_url).await.unwrap();
         let owner = app.sign_up("owner@shop.example").await;
 
-        let whatsapp = connected(&app, &owner, payload::NUMBER).await;
-        let off = connected(&app, &owner, SECOND_NUMBER).await;
+        let whatsapp = connected(&app, &owner, payload::NUMBER, SECRET).await;
+        let off = connected(&app, &owner, SECOND_NUMBER, SECRET).await;
         let telegram = json!({"name": "Bot", "telegram": {"apiBaseUrl": "http://127.0.0.1:9"},
             "telegramSecrets": {"botToken": "5550001111:AAtoken", "webhookSecret": "hook"}});
         let telegram = app.ok("ChannelService.CreateChannel", &owner, telegram).await;
@@ -213,11 +220,11 @@ impl Thread {
     }
 }
 
-/// Connects a WhatsApp number.
-async fn connected(app: &TestApp, owner: &Person, number: &str) -> String {
+/// Connects a WhatsApp number of an app with that secret.
+pub async fn connected(app: &TestApp, owner: &Person, number: &str, secret: &str) -> String {
     let request = json!({"name": "WhatsApp",
         "whatsapp": {"phoneNumberId": number, "apiBaseUrl": "http://127.0.0.1:9"},
-        "whatsappSecrets": {"accessToken": "t", "appSecret": SECRET}});
+        "whatsappSecrets": {"accessToken": "t", "appSecret": secret}});
     let created = app.ok("ChannelService.CreateChannel", owner, request).await;
     created["channel"]["id"].as_str().unwrap().to_owned()
 }

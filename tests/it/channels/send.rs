@@ -163,7 +163,6 @@ async fn telegram_sends_waits_and_splits() {
         (403, Reason::Blocked, false, false),
         (400, Reason::RecipientUnreachable, false, false),
         (401, Reason::TokenInvalid, false, true),
-        (500, Reason::ProviderError, true, false),
     ] {
         sandbox.behave(failing(code));
         let refusal = refusal(send(&account, &oleg("hi")).await);
@@ -242,4 +241,51 @@ async fn refusals_hold_no_secret() {
     let sent = send(&telegram_at(&format!("http://{nobody}")), &oleg("the text")).await;
     let shown = format!("{sent:?}");
     assert!(!shown.contains("AAbb_c") && !shown.contains("the text"), "{shown}");
+}
+
+/// Whoever answers in the provider's name cannot put a message off for good.
+#[tokio::test]
+async fn a_provider_cannot_have_us_wait_for_ever() {
+    const HOUR: Retry = Retry::After(Duration::from_secs(3600));
+    let plain =
+        answering(b"HTTP/1.1 429 Slow\r\nretry-after: 9223372036854775\r\ncontent-length: 0\r\n\r\n").await;
+    for sent in [
+        send(&whatsapp_at(&plain, "t0ken"), &ivo("hi")).await,
+        send(&telegram_at(&plain), &oleg("hi")).await,
+        send(&webhook_at(&plain), &ivo("hi")).await,
+    ] {
+        assert_eq!(refusal(sent).retry, HOUR);
+    }
+    let words = answering(
+        b"HTTP/1.1 429 Slow\r\ncontent-length: 112\r\n\r\n{\"ok\":false,\"error_code\":429,\
+          \"description\":\"Too Many Requests\",\"parameters\":{\"retry_after\":9223372036854775807}}",
+    )
+    .await;
+    assert_eq!(refusal(send(&telegram_at(&words), &oleg("hi")).await).retry, HOUR);
+}
+
+/// PostgreSQL has no place for NUL: an id that held it could not be stored after the message went out.
+#[tokio::test]
+async fn an_answer_is_fit_for_storage() {
+    let took = answering(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 39\r\n\r\n{\"messages\":[{\"id\":\"wamid.\\u0000OUT\"}]}",
+    )
+    .await;
+    let accepted = Sent::Accepted { external_id: "wamid.OUT".to_owned() };
+    assert_eq!(send(&whatsapp_at(&took, "t0ken"), &ivo("hi")).await, accepted);
+}
+
+/// A fault on the provider's side says nothing about the message: sending again could send twice.
+#[tokio::test]
+async fn a_providers_own_fault_leaves_the_outcome_open() {
+    let sandbox = sandbox().await;
+    let (whatsapp, telegram) = (whatsapp_at(sandbox.url(), "t0ken"), telegram_at(sandbox.url()));
+    for code in [1, 2, 131_016, 131_057] {
+        sandbox.behave(failing(code));
+        let sent = send(&whatsapp, &ivo("hi")).await;
+        assert!(matches!(&sent, Sent::Unknown { detail } if detail.contains(&code.to_string())), "{sent:?}");
+    }
+    sandbox.behave(failing(500));
+    let unknown = Sent::Unknown { detail: "Telegram 500: Internal Server Error".to_owned() };
+    assert_eq!(send(&telegram, &oleg("hi")).await, unknown);
 }

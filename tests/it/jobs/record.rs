@@ -295,3 +295,28 @@ async fn updates_by_epoch_use_the_primary_key() {
         }
     }
 }
+
+/// What a provider asks for cannot keep an ending from being recorded, nor those of the same batch.
+#[tokio::test]
+async fn a_pause_without_end_is_recorded_like_any_other() {
+    on_databases(async |bench| {
+        let jobs: Vec<Scripted> = (0..4).map(|n| Scripted::new(n, &[])).collect();
+        let ids = bench.promise(&jobs, Terms::now()).await;
+        let tickets = admit(&bench, 4).await;
+        assert_eq!(bench.store.system().start(&tickets, TTL).await.unwrap().len(), 4);
+        let (after, error) = (Duration::from_secs(9_223_372_036_854_775), String::new());
+        let endings = [
+            Ending::Done,
+            Ending::Retry { after, error: error.clone() },
+            Ending::Crashed { after: Duration::MAX, error },
+            Ending::Later { after: Duration::MAX },
+        ];
+        let outcomes: Vec<_> =
+            tickets.into_iter().zip(endings).map(|(ticket, ending)| Outcome { ticket, ending }).collect();
+        let recorded = bench.store.system().finish(&outcomes).await.unwrap().recorded;
+        assert_eq!(recorded.len(), ids.len());
+        assert_eq!((bench.count(DONE).await, bench.count(READY).await), (1, 3));
+        assert!(admit(&bench, 10).await.is_empty(), "none of them is due");
+    })
+    .await;
+}
