@@ -77,14 +77,15 @@ fn variation(services: &Services, shop: &Shop) -> Variation {
     let mut ids = ids.split('|').map(str::to_owned);
     let mut next = || ids.next().expect("three columns");
     let (customer, conversation, message) = (next(), next(), next());
-    let fresh = |before: &str| format!("'{before}wamid.HBgMNDkxNTUwMDAwMDAwFQIAEhg' || :n::text || 'AA=='");
+    // pgbench takes a colon and a word for a variable, in a text too.
+    let fresh = |before: &str| format!("{before}'wamid.HBgMNDkxNTUwMDAwMDAwFQIAEhg' || :n::text || 'AA=='");
     Variation {
         prelude: format!("\\set c {FIRST_CUSTOMER} + (:client_id + :i * {CALLERS}) % {CUSTOMERS}"),
         values: vec![
             (FIRST_CUSTOMER.to_string(), ":c::text".to_owned()),
             (customer, ":c_id".to_owned()),
             (conversation, ":v_id".to_owned()),
-            (format!("message:{message}"), fresh("message:")),
+            (format!("message:{message}"), fresh("'message' || chr(58) || ")),
             (message, fresh("")),
         ],
         columns: vec![

@@ -80,7 +80,7 @@ impl Recording {
             vary,
             fresh: self.made(vary),
             firsts: 0,
-            define: vec![("i".to_owned(), "0".to_owned())],
+            define: Vec::new(),
         };
         let body: String = self.0.iter().map(|recorded| repeat.line(recorded)).collect();
         let mut text = String::from("\\set i :i + 1\n");
@@ -89,6 +89,7 @@ impl Recording {
         for number in 0..repeat.fresh.len() {
             let _ = writeln!(text, "\\set u{number} :n * 32 + {number}");
         }
+        repeat.define.push(("i".to_owned(), "0".to_owned()));
         Script { text: text + &body, define: repeat.define }
     }
 

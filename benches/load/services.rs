@@ -58,7 +58,7 @@ impl Services {
         let line = text.lines().find_map(|line| line.strip_prefix("tps = "));
         let per_second = line.and_then(|line| line.split(' ').next()?.parse().ok());
         let fine = output.status.success() && per_second.is_some();
-        assert!(fine, "pgbench: {text}{}\n{}", String::from_utf8_lossy(&output.stderr), script.text);
+        assert!(fine, "pgbench: {:.2000}\n{}", String::from_utf8_lossy(&output.stderr), script.text);
         let mut times = self.times(&log);
         times.sort_unstable();
         Outcome::of(&times, per_second.unwrap_or_default(), 0)

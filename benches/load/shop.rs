@@ -36,7 +36,7 @@ impl Shop {
     pub async fn open(address: &str) -> Self {
         let owner = json!({"email": "owner@bench.example", "password": "Abcdefg1", "tenantName": "Bench"});
         let session = rest(address, "/v1/auth:signUp", "", &owner).await;
-        let token = session["token"].as_str().expect("a session").to_owned();
+        let token = session["sessionToken"].as_str().expect("a session").to_owned();
         let account = json!({
             "name": "WhatsApp",
             "whatsapp": {"phoneNumberId": NUMBER, "apiBaseUrl": "http://127.0.0.1:9"},
