@@ -14,6 +14,7 @@ pub mod events;
 mod group;
 mod hints;
 pub mod jobs;
+mod rows;
 mod scope;
 mod sql;
 pub mod tenant;
