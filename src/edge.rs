@@ -12,7 +12,7 @@ pub mod transcode;
 mod webhooks;
 
 use futures::FutureExt as _;
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -96,12 +96,16 @@ impl Edge {
             metrics::counter!("switchboard_requests_shed_total").increment(1);
             return shed(&request);
         };
-        // In a task: a panic below answers 500 and the connection lives on.
+        // A panic below answers 500 and the connection lives on. What requests share is behind locks that
+        // know how to be poisoned.
         let edge = self.clone();
         let grpc = kind(&request).is_some();
-        let worked = AbortOnDrop(tokio::spawn(async move { edge.dispatch(request).boxed().await })).await;
+        let worked =
+            AssertUnwindSafe(async move { edge.dispatch(request).await }.boxed()).catch_unwind().await;
         let answer = worked.unwrap_or_else(|panicked| {
-            tracing::error!(%panicked, "a request failed unexpectedly");
+            let text = panicked.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panicked.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(panic = text.unwrap_or_default(), "a request failed unexpectedly");
             if grpc {
                 tonic::Status::internal("internal error").into_http::<GrpcBody>().map(boxed)
             } else {
@@ -200,24 +204,4 @@ fn shed<B>(request: &Request<B>) -> Response<Body> {
 fn problem(status: StatusCode, code: i32, name: &str, message: &str) -> Response<Body> {
     let body = json!({"error": message, "code": code, "status": name, "message": message, "details": []});
     plain::json_answer(status, &body)
-}
-
-/// A task that ends when its caller goes away: a cancelled request must not work on.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, tokio::task::JoinError>;
-
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(cx)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

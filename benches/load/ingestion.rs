@@ -15,7 +15,8 @@ use super::{
 pub const CALLERS: usize = 16;
 
 /// Capacity beside pgbench with the same statements, then latency at half of it.
-pub async fn measure(report: &mut Report, services: &Services, server: &Server, shop: &Shop, name: &str) {
+pub async fn measure(report: &mut Report, services: &Services, server: &Server, shop: &Shop) {
+    let name = "ingestion";
     services.settle();
     let full = Load {
         callers: CALLERS,

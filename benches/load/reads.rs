@@ -77,7 +77,7 @@ impl Bench<'_> {
         let ceilings = [
             Ceiling::new("pgbench", statements),
             Ceiling::new("tonic echo", echo),
-            Ceiling::new("one after the other", both),
+            Ceiling::new("both in turn", both),
         ];
         let target = Some(Target::AtLeast(0.5));
         for (wire, outcome, cpu) in [("grpc", grpc, grpc_cpu), ("rest", rest, rest_cpu)] {

@@ -76,12 +76,7 @@ impl Recording {
 
     /// The script that repeats the request; `run` tells the runs of one bench apart.
     pub fn script(&self, run: u64, clients: usize, vary: &Variation) -> Script {
-        let mut repeat = Repeat {
-            vary,
-            fresh: self.made(vary),
-            firsts: 0,
-            define: Vec::new(),
-        };
+        let mut repeat = Repeat { vary, fresh: self.made(vary), firsts: 0, define: Vec::new() };
         let body: String = self.0.iter().map(|recorded| repeat.line(recorded)).collect();
         let mut text = String::from("\\set i :i + 1\n");
         let _ = writeln!(text, "\\set n {} + :i * {clients} + :client_id", run * 1_000_000_000);

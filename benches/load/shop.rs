@@ -16,8 +16,6 @@ use super::generator::{Load, Make, Outcome, Wire, ask, press};
 
 /// Customers, each with one conversation.
 pub const CUSTOMERS: u64 = 300;
-/// Messages of each customer before anything is measured.
-const SAID: u64 = 110;
 
 const APP_SECRET: &str = "the app secret of a benchmark";
 const NUMBER: &str = "15550001111";
@@ -47,11 +45,11 @@ impl Shop {
         Self { token: token.into(), channel: channel.into() }
     }
 
-    /// Has every customer say what it said before the measurement.
-    pub async fn fill(&self, address: &str) {
+    /// Has every customer say so much before the measurement.
+    pub async fn fill(&self, address: &str, said: u64) {
         for customer in 0..CUSTOMERS {
             let items: Vec<_> =
-                (0..SAID).map(|n| text(customer, &format!("wamid.fill.{customer}.{n}"))).collect();
+                (0..said).map(|n| text(customer, &format!("wamid.fill.{customer}.{n}"))).collect();
             let answer = ask(address, Wire::Http1, self.signed(address, customer, &items)).await;
             assert!(fine_http(&answer), "{answer:?}");
         }
