@@ -15,7 +15,7 @@ mod webhooks;
 mod wire;
 
 use futures::FutureExt as _;
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
@@ -121,12 +121,15 @@ impl Edge {
                 return self.refuse(wire, origin.as_ref(), wire::overloaded().into());
             }
         };
-        // In a task: a panic below answers 500 and the connection lives on.
+        // A panic below answers 500 and the connection lives on. What requests share is behind locks that
+        // know how to be poisoned.
         let edge = self.clone();
-        let work = async move { edge.dispatch(request, wire).boxed().await };
-        let worked = AbortOnDrop(tokio::spawn(work.in_current_span())).await;
+        let worked =
+            AssertUnwindSafe(async move { edge.dispatch(request, wire).await }.boxed()).catch_unwind().await;
         let answer = worked.unwrap_or_else(|panicked| {
-            tracing::error!(%panicked, "a request failed unexpectedly");
+            let text = panicked.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panicked.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(panic = text.unwrap_or_default(), "a request failed unexpectedly");
             self.refuse(wire, origin.as_ref(), wire::broken().into())
         });
         // Held until the body is through: a stream counts as a request in flight.
@@ -191,24 +194,4 @@ where
     B::Error: Into<BoxError>,
 {
     body.map_err(Into::into).boxed_unsync()
-}
-
-/// A task that ends when its caller goes away: a cancelled request must not work on.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, tokio::task::JoinError>;
-
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(cx)
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

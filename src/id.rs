@@ -45,7 +45,7 @@ macro_rules! ids {
 
             impl fmt::Display for $name {
                 fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    write!(f, "{}_{}", $prefix, Base32(self.0))
+                    f.write_str(text_of($prefix, self.0, &mut [0; LONGEST]))
                 }
             }
 
@@ -69,7 +69,7 @@ macro_rules! ids {
 
             impl Serialize for $name {
                 fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                    to.collect_str(self)
+                    to.serialize_str(text_of($prefix, self.0, &mut [0; LONGEST]))
                 }
             }
 
@@ -123,19 +123,21 @@ ids! {
 
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Shows a UUID as 26 digits of Crockford's base32, most significant first.
-struct Base32(Uuid);
+/// Room for every prefix, `_` and 26 digits.
+const LONGEST: usize = 32;
 
-impl fmt::Display for Base32 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.0.as_u128();
-        for position in (0..26).rev() {
-            let digit = (value >> (position * 5)) & 31;
-            let digit = usize::try_from(digit).expect("five bits fit");
-            fmt::Write::write_char(f, char::from(DIGITS[digit]))?;
-        }
-        Ok(())
+/// A UUID as 26 digits of Crockford's base32, most significant first, after its prefix. A page of messages
+/// has hundreds of ids: they are written in one piece.
+fn text_of<'t>(prefix: &str, id: Uuid, room: &'t mut [u8; LONGEST]) -> &'t str {
+    let length = prefix.len() + 27;
+    room[..prefix.len()].copy_from_slice(prefix.as_bytes());
+    room[prefix.len()] = b'_';
+    let mut value = id.as_u128();
+    for place in room[prefix.len() + 1..length].iter_mut().rev() {
+        *place = DIGITS[usize::from(value.to_le_bytes()[0] & 31)];
+        value >>= 5;
     }
+    std::str::from_utf8(&room[..length]).expect("prefixes and digits are ASCII")
 }
 
 fn from_base32(text: &str) -> Option<Uuid> {

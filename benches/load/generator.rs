@@ -21,7 +21,19 @@ pub struct Outcome {
     pub per_second: f64,
     pub p50: Duration,
     pub p99: Duration,
+    /// Warm-up included.
     pub failed: u64,
+    /// Warm-up included.
+    pub answered: u64,
+}
+
+impl Outcome {
+    /// `times` are nanoseconds, in order.
+    pub fn of(times: &[u64], per_second: f64, failed: u64) -> Self {
+        let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1)));
+        let at = |percent| Duration::from_nanos(at(percent).copied().unwrap_or_default());
+        Self { per_second, p50: at(50), p99: at(99), failed, answered: 0 }
+    }
 }
 
 /// Makes the request of a number.
@@ -31,8 +43,8 @@ pub type Make = Arc<dyn Fn(u64) -> Request<Full<Bytes>> + Send + Sync>;
 pub enum Wire {
     /// One request at a time on each connection.
     Http1,
-    /// gRPC: callers share connections.
-    Http2 { callers_per_connection: usize },
+    /// Four callers share a connection, as gRPC clients do.
+    Http2,
 }
 
 /// How hard to press.
@@ -46,7 +58,13 @@ pub struct Load {
 }
 
 /// Presses `address` and measures; the answer's body is read to its end and `fine` judges it.
-pub async fn press(address: &str, wire: Wire, load: Load, make: Make, fine: fn(&Response<Bytes>) -> bool) -> Outcome {
+pub async fn press(
+    address: &str,
+    wire: Wire,
+    load: Load,
+    make: Make,
+    fine: fn(&Response<Bytes>) -> bool,
+) -> Outcome {
     let next = Arc::new(AtomicU64::new(0));
     let begin = Instant::now() + load.warm_up;
     let end = begin + load.measured;
@@ -55,15 +73,16 @@ pub async fn press(address: &str, wire: Wire, load: Load, make: Make, fine: fn(&
     for number in 0..load.callers {
         let sender = match wire {
             Wire::Http1 => Sender::One(connect1(address).await),
-            Wire::Http2 { callers_per_connection } => {
-                if number % callers_per_connection == 0 {
+            Wire::Http2 => {
+                if number % 4 == 0 {
                     shared = Some(connect2(address).await);
                 }
                 Sender::Two(shared.clone().expect("connected at the first caller"))
             }
         };
         let pace = load.rate.map(|rate| Duration::from_secs_f64(load.callers as f64 / rate));
-        let caller = Caller { sender, next: next.clone(), make: make.clone(), fine, pace, begin, end, number };
+        let caller =
+            Caller { sender, next: next.clone(), make: make.clone(), fine, pace, begin, end, number };
         callers.push(tokio::spawn(caller.run(load.callers)));
     }
     let mut times = Vec::new();
@@ -73,14 +92,10 @@ pub async fn press(address: &str, wire: Wire, load: Load, make: Make, fine: fn(&
         times.extend(took);
         failed += bad;
     }
+    let answered = next.load(Ordering::Relaxed) - failed;
     times.sort_unstable();
-    let at = |share: f64| times.get(((times.len() as f64 - 1.0).max(0.0) * share) as usize).copied().unwrap_or_default();
-    Outcome {
-        per_second: times.len() as f64 / load.measured.as_secs_f64(),
-        p50: Duration::from_nanos(at(0.5)),
-        p99: Duration::from_nanos(at(0.99)),
-        failed,
-    }
+    let count = u32::try_from(times.len()).unwrap_or(u32::MAX);
+    Outcome { answered, ..Outcome::of(&times, f64::from(count) / load.measured.as_secs_f64(), failed) }
 }
 
 enum Sender {
@@ -116,25 +131,25 @@ impl Caller {
                 None => Instant::now(),
             };
             let request = (self.make)(self.next.fetch_add(1, Ordering::Relaxed));
-            let fine = self.send(request).await.is_some_and(|answer| (self.fine)(&answer));
-            if started >= self.begin {
-                if fine {
-                    times.push(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
-                } else {
-                    failed += 1;
-                }
+            let fine = self.sender.send(request).await.is_some_and(|answer| (self.fine)(&answer));
+            if !fine {
+                failed += 1;
+            } else if started >= self.begin {
+                times.push(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
             }
         }
         (times, failed)
     }
+}
 
+impl Sender {
     async fn send(&mut self, request: Request<Full<Bytes>>) -> Option<Response<Bytes>> {
-        let answer = match &mut self.sender {
-            Sender::One(sender) => {
+        let answer = match self {
+            Self::One(sender) => {
                 sender.ready().await.ok()?;
                 sender.send_request(request).await
             }
-            Sender::Two(sender) => {
+            Self::Two(sender) => {
                 sender.ready().await.ok()?;
                 sender.send_request(request).await
             }
@@ -146,6 +161,15 @@ impl Caller {
         }
         Some(Response::from_parts(head, body.to_bytes()))
     }
+}
+
+/// Sends one request on a connection of its own.
+pub async fn ask(address: &str, wire: Wire, request: Request<Full<Bytes>>) -> Response<Bytes> {
+    let mut sender = match wire {
+        Wire::Http1 => Sender::One(connect1(address).await),
+        Wire::Http2 => Sender::Two(connect2(address).await),
+    };
+    sender.send(request).await.expect("the server answers")
 }
 
 async fn connect1(address: &str) -> http1::SendRequest<Full<Bytes>> {

@@ -3,10 +3,12 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use super::{generator::Outcome, recording::Script};
 
 /// PostgreSQL with fsync and Redis with an append-only file; gone when dropped.
 pub struct Services {
@@ -39,27 +41,76 @@ impl Services {
         Self { child, database_url, redis_url, scratch }
     }
 
-    /// Runs a script of statements through pgbench: transactions a second, and their latencies.
-    pub fn pgbench(&self, script: &str, clients: usize, seconds: u64, define: &[(&str, String)]) -> (f64, f64) {
-        let file = self.scratch.join("pgbench.sql");
-        std::fs::write(&file, script).expect("the scratch folder is writable");
-        let bench = newest("/usr/lib/postgresql").join("bin/pgbench");
-        let mut command = Command::new(bench);
+    /// Runs a script of statements through pgbench, so many clients at once, each after its last answer.
+    pub fn pgbench(&self, script: &Script, clients: usize, seconds: u64) -> Outcome {
+        let (file, log) = (self.scratch.join("pgbench.sql"), self.scratch.join("times"));
+        std::fs::write(&file, &script.text).expect("the scratch folder is writable");
+        let mut command = Command::new(self.program("pgbench"));
         command.args(["-n", "-M", "prepared", "-j", "1", "-c"]).arg(clients.to_string());
         command.arg("-T").arg(seconds.to_string()).arg("-f").arg(&file);
-        for (name, value) in define {
+        // One in ten: enough for percentiles, and not felt.
+        command.args(["-l", "--sampling-rate=0.1", "--log-prefix"]).arg(&log);
+        for (name, value) in &script.define {
             command.arg("-D").arg(format!("{name}={value}"));
         }
         let output = command.arg(&self.database_url).output().expect("pgbench runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let number = |label: &str| {
-            let line = text.lines().find(|line| line.starts_with(label))?;
-            line.split(['=', ' ']).filter_map(|word| word.parse::<f64>().ok()).next()
-        };
-        let tps = number("tps").unwrap_or_else(|| {
-            panic!("pgbench: {text}{}", String::from_utf8_lossy(&output.stderr));
-        });
-        (tps, number("latency average").unwrap_or_default())
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().find_map(|line| line.strip_prefix("tps = "));
+        let per_second = line.and_then(|line| line.split(' ').next()?.parse().ok());
+        let fine = output.status.success() && per_second.is_some();
+        assert!(fine, "pgbench: {:.2000}\n{}", String::from_utf8_lossy(&output.stderr), script.text);
+        let mut times = self.times(&log);
+        times.sort_unstable();
+        Outcome::of(&times, per_second.unwrap_or_default(), 0)
+    }
+
+    /// The latencies that pgbench noted, in nanoseconds.
+    fn times(&self, prefix: &Path) -> Vec<u64> {
+        let mut times = Vec::new();
+        for file in std::fs::read_dir(&self.scratch).expect("the scratch folder").flatten() {
+            let path = file.path();
+            if path.to_string_lossy().starts_with(&*prefix.to_string_lossy()) {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                let micros = text.lines().filter_map(|line| line.split(' ').nth(2)?.parse::<u64>().ok());
+                times.extend(micros.map(|micros| micros * 1000));
+                drop(std::fs::remove_file(path));
+            }
+        }
+        times
+    }
+
+    /// Clean tables and known statistics, as an hour of autovacuum leaves them.
+    pub fn settle(&self) {
+        self.sql(&["vacuum (analyze)", "checkpoint"]);
+    }
+
+    /// Another empty database beside the first.
+    pub fn another(&self, name: &str) -> String {
+        self.sql(&[&format!("create database {name}")]);
+        let (server, _) = self.database_url.rsplit_once('/').expect("a URL has a path");
+        format!("{server}/{name}")
+    }
+
+    /// Runs SQL; the rows as text, columns apart by `|`.
+    pub fn sql(&self, statements: &[&str]) -> String {
+        let mut command = Command::new(self.program("psql"));
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1"]);
+        for statement in statements {
+            command.args(["-c", statement]);
+        }
+        let output = command.arg(&self.database_url).output().expect("psql runs");
+        assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// What PostgreSQL logged so far.
+    pub fn log(&self) -> String {
+        let file = self.scratch.with_file_name("postgres").join("log");
+        String::from_utf8_lossy(&std::fs::read(file).expect("PostgreSQL logs to a file")).into_owned()
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        newest("/usr/lib/postgresql").join("bin").join(name)
     }
 }
 
@@ -73,8 +124,11 @@ impl Drop for Services {
 
 /// The newest version in a folder of versions.
 fn newest(folder: &str) -> PathBuf {
-    let mut versions: Vec<PathBuf> =
-        std::fs::read_dir(folder).expect("PostgreSQL is installed").flatten().map(|entry| entry.path()).collect();
+    let mut versions: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("PostgreSQL is installed")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     versions.sort();
     versions.pop().expect("PostgreSQL is installed")
 }
@@ -117,6 +171,16 @@ impl Server {
         Duration::from_millis(ticks * 10)
     }
 
+    /// What a load came to, and the time the process used for one of its requests, in microseconds.
+    pub async fn during(&self, load: impl Future<Output = Outcome>) -> (Outcome, f64) {
+        let before = self.cpu();
+        let outcome = load.await;
+        let used = self.cpu() - before;
+        let answered = u32::try_from(outcome.answered.max(1)).unwrap_or(u32::MAX);
+        let each = used.as_secs_f64() * 1e6 / f64::from(answered);
+        (outcome, each)
+    }
+
     /// Resident memory, in MiB.
     pub fn memory(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
@@ -136,7 +200,8 @@ impl Drop for Server {
 /// Brings a database's schema up to date.
 pub fn migrate(database_url: &str) {
     let settings = [("DATABASE_URL", database_url.to_owned())];
-    let done = Command::new(PROGRAM).arg("migrate").envs(settings).envs(keys()).stdout(Stdio::null()).status();
+    let done =
+        Command::new(PROGRAM).arg("migrate").envs(settings).envs(keys()).stdout(Stdio::null()).status();
     assert!(done.expect("the program runs").success(), "migrations failed");
 }
 

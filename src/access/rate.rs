@@ -98,7 +98,8 @@ impl Limits {
     /// Counts one proven delivery of a messenger; RESOURCE_EXHAUSTED when it is one too many.
     pub async fn delivery(&self, channel: ChannelId) -> Result<()> {
         let Some(rate) = self.rates.webhook else { return Ok(()) };
-        self.spend(Key { class: "webhook", who: Who::Channel(channel) }, rate).await.verdict()
+        let key = Key { class: "webhook", who: Who::Channel(channel) };
+        self.spend(vec![(key, rate)]).await.map_or(Ok(()), |standing| standing.verdict())
     }
 
     /// Whether an address may try to deliver to a channel (`None`: to the address for all): RESOURCE_EXHAUSTED
@@ -124,7 +125,8 @@ impl Limits {
     pub(super) async fn attempt(&self, account: &str, address: Option<IpAddr>) -> Option<Standing> {
         let rate = self.rates.auth?;
         let name = xxh3_64(account.trim().to_lowercase().as_bytes());
-        Some(self.spend(Key { class: "auth", who: Who::Account(name, network(address)) }, rate).await)
+        let key = Key { class: "auth", who: Who::Account(name, network(address)) };
+        self.spend(vec![(key, rate)]).await
     }
 
     /// Counts one call of a class. Answers the tightest of its limits; `None` without any.
@@ -134,17 +136,7 @@ impl Limits {
         identity: Option<&Identity>,
         address: Option<IpAddr>,
     ) -> Option<Standing> {
-        let mut tightest: Option<Standing> = None;
-        for (key, rate) in self.limits(class, identity, address) {
-            let standing = self.spend(key, rate).await;
-            if standing.wait.is_some() {
-                return Some(standing);
-            }
-            if tightest.is_none_or(|other| standing.remaining < other.remaining) {
-                tightest = Some(standing);
-            }
-        }
-        tightest
+        self.spend(self.limits(class, identity, address)).await
     }
 
     fn limits(
@@ -181,15 +173,37 @@ impl Limits {
         std::iter::once(own).chain(of_tenant(shared)).collect()
     }
 
-    async fn spend(&self, key: Key, rate: Rate) -> Standing {
-        let pace = Pace::of(rate);
-        let cell = match &self.shared {
-            Some(shared) => shared.spend(&key, pace).await,
-            None => None,
+    /// Counts a call in each of `limits`, until one refuses it. Answers that one, or the tightest.
+    async fn spend(&self, limits: Vec<(Key, Rate)>) -> Option<Standing> {
+        let cells = match &self.shared {
+            Some(shared) if !limits.is_empty() => shared.spend(&limits).await,
+            _ => None,
         };
-        // Without Redis the limit holds in each process alone: limited, not open.
-        let cell = cell.unwrap_or_else(|| self.local.spend(key, pace, self.env.now().timestamp_micros()));
-        pace.standing(rate, cell)
+        let standings: Vec<Standing> = match cells {
+            Some(cells) => limits
+                .iter()
+                .zip(cells)
+                .map(|((_, rate), cell)| Pace::of(*rate).standing(*rate, cell))
+                .collect(),
+            None => self.alone(limits),
+        };
+        let refused = standings.iter().find(|standing| standing.wait.is_some());
+        refused.or_else(|| standings.iter().min_by_key(|standing| standing.remaining)).copied()
+    }
+
+    /// Without Redis the limits hold in each process alone: limited, not open.
+    fn alone(&self, limits: Vec<(Key, Rate)>) -> Vec<Standing> {
+        let now = self.env.now().timestamp_micros();
+        let mut standings = Vec::with_capacity(limits.len());
+        for (key, rate) in limits {
+            let pace = Pace::of(rate);
+            let standing = pace.standing(rate, self.local.spend(key, pace, now));
+            standings.push(standing);
+            if standing.wait.is_some() {
+                break;
+            }
+        }
+        standings
     }
 }
 

@@ -3,10 +3,13 @@
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DeleteMany, EntityTrait,
-    Insert, IntoActiveModel, QueryFilter, Select, UpdateMany,
+    Insert, IntoActiveModel, QueryFilter, QueryTrait, Select, UpdateMany,
 };
 
-use super::transaction::{Db, Tx};
+use super::{
+    rows::{Columns, Positional},
+    transaction::{Db, Tx},
+};
 use crate::{
     auth::{Actor, TenantScope},
     domain::event::Event,
@@ -102,6 +105,22 @@ impl<C: ConnectionTrait> TenantDb<C> {
     }
     pub(super) fn find<E: TenantOwned>(&self) -> Select<E> {
         E::find().filter(E::TENANT.eq(self.tenant()))
+    }
+    /// The rows of a query on the paths that are asked most: see [`super::rows`].
+    pub(super) async fn rows<E: EntityTrait<Model: Positional>>(
+        &self,
+        query: Select<E>,
+    ) -> Result<Vec<E::Model>> {
+        let rows = self.conn().query_all_raw(query.build(self.backend())).await?;
+        Ok(rows.iter().map(|row| E::Model::read(Columns::of(row))).collect::<Result<_, _>>()?)
+    }
+    /// As [`rows`](Self::rows), for a query that finds one row at most.
+    pub(super) async fn row<E: EntityTrait<Model: Positional>>(
+        &self,
+        query: Select<E>,
+    ) -> Result<Option<E::Model>> {
+        let row = self.conn().query_one_raw(query.build(self.backend())).await?;
+        Ok(row.as_ref().map(|row| E::Model::read(Columns::of(row))).transpose()?)
     }
     pub(super) fn update<E: TenantOwned>(&self) -> UpdateMany<E> {
         E::update_many().filter(E::TENANT.eq(self.tenant()))

@@ -51,7 +51,7 @@ impl From<&Conversation> for Position {
 
 impl<C: ConnectionTrait> Conversations<'_, C> {
     pub async fn get(&self, id: ConversationId) -> Result<Conversation> {
-        let found = self.0.find::<Entity>().filter(Column::Id.eq(id)).one(self.0.conn()).await?;
+        let found = self.0.row(self.0.find::<Entity>().filter(Column::Id.eq(id))).await?;
         found.ok_or_else(|| Error::not_found("conversation", id))
     }
 
@@ -82,7 +82,7 @@ impl<C: ConnectionTrait> Conversations<'_, C> {
             query = query.filter(Column::LastMessageAt.lte(*at)).filter(later);
         }
         let query = query.order_by_desc(Column::LastMessageAt).order_by_desc(Column::Id).limit(limit);
-        Ok(query.all(self.0.conn()).await?)
+        self.0.rows(query).await
     }
 
     /// The customer's newest conversation on the channel, in whatever state.
@@ -102,8 +102,7 @@ impl Conversations<'_, Tx> {
     /// The conversation, held until this transaction ends: what is checked is still so when it is changed.
     pub async fn locked(&self, id: ConversationId) -> Result<Conversation> {
         // SQLite has one writer at a time and needs no lock; there this reads.
-        let found =
-            self.0.find::<Entity>().filter(Column::Id.eq(id)).lock_exclusive().one(self.0.conn()).await?;
+        let found = self.0.row(self.0.find::<Entity>().filter(Column::Id.eq(id)).lock_exclusive()).await?;
         found.ok_or_else(|| Error::not_found("conversation", id))
     }
 

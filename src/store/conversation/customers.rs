@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, ExprTrait, FromQueryResult, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, Value,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, ExprTrait, FromQueryResult, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, Value,
     sea_query::{Expr, OnConflict},
 };
 
@@ -76,7 +76,7 @@ impl CustomerChange {
 impl<C: ConnectionTrait> Customers<'_, C> {
     pub async fn get(&self, id: CustomerId) -> Result<Customer> {
         let found = self.0.find::<customer::Entity>().filter(customer::Column::Id.eq(id));
-        found.one(self.0.conn()).await?.ok_or_else(|| Error::not_found("customer", id))
+        self.0.row(found).await?.ok_or_else(|| Error::not_found("customer", id))
     }
 
     /// Newest first.
@@ -90,8 +90,12 @@ impl<C: ConnectionTrait> Customers<'_, C> {
 
     /// Those of a page of conversations, each once.
     pub async fn of_ids(&self, ids: impl IntoIterator<Item = CustomerId>) -> Result<Vec<Customer>> {
-        let found = self.0.find::<customer::Entity>().filter(customer::Column::Id.is_in(ids));
-        Ok(found.order_by_asc(customer::Column::Id).all(self.0.conn()).await?)
+        let found = self.0.find::<customer::Entity>().filter(match self.0.backend() {
+            // One parameter and one statement, however many ids.
+            DbBackend::Postgres => customer::Column::Id.eq_any(ids.into_iter().map(|id| id.0)),
+            _ => customer::Column::Id.is_in(ids),
+        });
+        self.0.rows(found.order_by_asc(customer::Column::Id)).await
     }
 
     /// The names of a customer, on one channel or on all.

@@ -86,7 +86,7 @@ impl<C: ConnectionTrait> Messages<'_, C> {
     }
 
     pub async fn find(&self, id: MessageId) -> Result<Option<Message>> {
-        Ok(self.0.find::<Entity>().filter(Column::Id.eq(id)).one(self.0.conn()).await?)
+        self.0.row(self.0.find::<Entity>().filter(Column::Id.eq(id))).await
     }
 
     /// The message that the provider calls so.
@@ -123,7 +123,7 @@ impl<C: ConnectionTrait> Messages<'_, C> {
         } else {
             query.order_by_desc(Column::At).order_by_desc(Column::Seq)
         };
-        Ok(query.limit(limit).all(self.0.conn()).await?)
+        self.0.rows(query.limit(limit)).await
     }
 
     /// What the message said before, oldest first.

@@ -3,6 +3,7 @@ use sea_orm::entity::prelude::*;
 use crate::{
     domain::conversation::{Direction, Priority, State},
     id::{ChannelId, ConversationId, CustomerId, MessageId, TenantId, UserId},
+    store::rows::positional,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -43,3 +44,28 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+positional!(Model {
+    tenant_id: one,
+    id: one,
+    customer_id: one,
+    channel_id: one,
+    state: one,
+    assignee_id: maybe,
+    priority: one,
+    unread_count: one,
+    message_count: one,
+    last_message_id: maybe,
+    last_message_at: one,
+    last_message_preview: one,
+    last_message_direction: maybe,
+    last_inbound_id: maybe,
+    last_inbound_at: maybe,
+    window_expires_at: maybe,
+    chat: maybe,
+    resolved_at: maybe,
+    closed_at: maybe,
+    version: one,
+    create_time: one,
+    update_time: one,
+});

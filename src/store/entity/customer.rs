@@ -1,6 +1,9 @@
 use sea_orm::entity::prelude::*;
 
-use crate::id::{CustomerId, TenantId};
+use crate::{
+    id::{CustomerId, TenantId},
+    store::rows::positional,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "customer")]
@@ -29,3 +32,18 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+positional!(Model {
+    tenant_id: one,
+    id: one,
+    display_name: one,
+    phone: maybe,
+    email: maybe,
+    language: maybe,
+    tags: one,
+    blocked: one,
+    block_reason: maybe,
+    version: one,
+    create_time: one,
+    update_time: one,
+});

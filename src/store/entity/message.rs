@@ -6,6 +6,7 @@ use crate::{
         delivery::DeliveryStatus,
     },
     id::{ChannelId, ConversationId, MessageId, SuggestionId, TenantId},
+    store::rows::positional,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -65,3 +66,34 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+positional!(Model {
+    tenant_id: one,
+    id: one,
+    conversation_id: one,
+    channel_id: one,
+    seq: one,
+    at: one,
+    direction: one,
+    author: one,
+    author_id: maybe,
+    kind: one,
+    text: one,
+    attachments: one,
+    details: maybe,
+    external_id: maybe,
+    provider_time: maybe,
+    status: maybe,
+    attempt: one,
+    failure_reason: maybe,
+    failure_detail: maybe,
+    reply_to_id: maybe,
+    suggestion_id: maybe,
+    reactions: one,
+    edited_at: maybe,
+    deleted_at: maybe,
+    raw: maybe,
+    version: one,
+    create_time: one,
+    update_time: one,
+});
