@@ -72,8 +72,8 @@ async fn compare(report: &mut Report, server: &Server, shop: &Shop, conversation
         let mut used = [0.0, 0.0];
         for _ in 0..2 {
             let load = Load { measured: Duration::from_secs(2), ..LOAD };
-            let rounds: [(Wire, &Make, fn(&Response<Bytes>) -> bool); 2] =
-                [(Wire::Http2, &grpc, fine_grpc), (Wire::Http1, &rest, fine_http)];
+            type Round<'a> = (Wire, &'a Make, fn(&Response<Bytes>) -> bool);
+            let rounds: [Round<'_>; 2] = [(Wire::Http2, &grpc, fine_grpc), (Wire::Http1, &rest, fine_http)];
             for (used, (wire, make, fine)) in used.iter_mut().zip(rounds) {
                 let (outcome, cpu) = server.during(press(address, wire, load, make.clone(), fine)).await;
                 report.failures(name, &outcome);
