@@ -22,7 +22,7 @@ sandbox: ## play the messengers and the language model on loopback
 setup: ## install what the tests need and is missing
 	@scripts/setup
 
-test: setup format contract test-rust ## everything: format, contract, unit, integration tests
+test: setup lint contract test-rust ## everything: format, clippy, contract, unit and integration tests
 
 test-rust:
 	@scripts/test --workspace
