@@ -138,10 +138,7 @@ impl Drop for Observed {
         metrics::histogram!("switchboard_request_seconds", "wire" => wire, "method" => method.clone())
             .record(seconds);
         metrics::gauge!("switchboard_requests_in_flight").decrement(1);
-        self.span.record("otel.name", &**method).record("status", &*status);
-        if let Some(tenant) = self.tenant {
-            self.span.record("tenant.id", tracing::field::display(tenant));
-        }
+        trace::end(&self.span, method, &status, self.tenant);
         tracing::info!(
             parent: None,
             request.id = %self.id,

@@ -2,16 +2,20 @@
 //! (<https://www.w3.org/TR/trace-context/>). Spans go where `telemetry` sends them.
 
 use http::HeaderMap;
-use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::{
+    propagation::{Extractor, TextMapPropagator},
+    trace::TraceContextExt,
+};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// A span whose name, `status` and `tenant.id` are recorded when they are known.
+use crate::id::TenantId;
+
+/// A span whose name, `status` and `tenant.id` come with [`end`].
 pub(super) fn begin(headers: &HeaderMap, id: &str, wire: &'static str) -> Span {
     let span = tracing::info_span!(
         "request",
-        otel.name = Empty,
         otel.kind = "server",
         request.id = id,
         tenant.id = Empty,
@@ -25,6 +29,15 @@ pub(super) fn begin(headers: &HeaderMap, id: &str, wire: &'static str) -> Span {
         }
     }
     span
+}
+
+/// Records what is known at the end. A span that has begun keeps its name but for this way to it.
+pub(super) fn end(span: &Span, method: &str, status: &str, tenant: Option<TenantId>) {
+    span.record("status", status);
+    if let Some(tenant) = tenant {
+        span.record("tenant.id", tracing::field::display(tenant));
+    }
+    span.context().span().update_name(method.to_owned());
 }
 
 struct Headers<'h>(&'h HeaderMap);
