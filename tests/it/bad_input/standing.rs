@@ -56,7 +56,7 @@ async fn a_tenant_without_standing_reads_and_does_nothing_else() {
         // A trial that is cancelled ends at once.
         stage.ok(Who::Owner, "CancelSubscription", json!({})).await;
         refused(&pair, &stage, &conversation, Code::FailedPrecondition, "SUBSCRIPTION_REQUIRED").await;
-        let until = (chrono::Utc::now() + chrono::TimeDelta::days(3)).to_rfc3339();
+        let until = (stage.now() + chrono::TimeDelta::days(3)).to_rfc3339();
         let grant = json!({"tenantId": stage.owner.tenant, "endTime": until, "reason": "a test"});
         stage.ok(Who::Staff, "CreateGrant", grant).await;
         stage.ok(Who::Owner, "CreateChannel", json!({"name": "CRM", "webhook": {}})).await;

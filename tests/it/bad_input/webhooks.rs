@@ -1,6 +1,6 @@
 //! Webhooks that prove nothing, or say nothing that can be kept.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use switchboard::domain::signature::{self, StandardKey};
 use tonic::Code;
@@ -65,7 +65,7 @@ fn event(id: &str, text: &str) -> Vec<u8> {
 
 /// Signed by the integrator, `age` ago.
 fn standard(world: &World, body: &[u8], age: TimeDelta) -> Headers {
-    let at = Utc::now() - age;
+    let at = world.now() - age;
     let key = StandardKey::parse(&world.signing_secret).unwrap();
     vec![
         ("webhook-id", "delivery-1".to_owned()),
@@ -102,7 +102,7 @@ fn table(world: &World) -> Vec<Row> {
     let mut forged = standard(world, &message, TimeDelta::zero());
     forged[2].1 = format!("v1,{}", "A".repeat(43) + "=");
     let mut moved = standard(world, &message, TimeDelta::minutes(10));
-    moved[1].1 = Utc::now().timestamp().to_string();
+    moved[1].1 = world.now().timestamp().to_string();
     let half = b"{\"object\": ".to_vec();
 
     vec![

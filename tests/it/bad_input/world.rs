@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr};
 
 use bytes::Bytes;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use http::{Request, Response};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
@@ -131,10 +131,11 @@ impl World {
             off,
             signing_secret,
         };
+        let now = world.now().timestamp();
         world.closed = world.wrote(payload::NUMBER, "15550000001", BEGIN).await;
-        world.blocked = world.wrote(payload::NUMBER, "15550000002", Utc::now().timestamp()).await;
-        world.unplugged = world.wrote(SECOND_NUMBER, "15550000003", Utc::now().timestamp()).await;
-        world.open = world.wrote(payload::NUMBER, "15550000004", Utc::now().timestamp()).await;
+        world.blocked = world.wrote(payload::NUMBER, "15550000002", now).await;
+        world.unplugged = world.wrote(SECOND_NUMBER, "15550000003", now).await;
+        world.open = world.wrote(payload::NUMBER, "15550000004", now).await;
         let block = json!({"customerId": world.blocked.customer, "blocked": true});
         world.app.ok("BlockCustomer", &world.owner, block).await;
         world
@@ -142,6 +143,10 @@ impl World {
             .ok("SetChannelEnabled", &world.owner, json!({"channelId": world.off, "enabled": false}))
             .await;
         world
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.app.store().env().now()
     }
 
     pub async fn stop(self) {

@@ -14,7 +14,7 @@ async fn a_creation_with_an_id_happens_once() {
         let stage = Stage::start(&pair).await;
         let conversation = stage.writes("15550000001").await;
         let env = stage.app.store().env().clone();
-        let until = (chrono::Utc::now() + chrono::TimeDelta::days(3)).to_rfc3339();
+        let until = (stage.now() + chrono::TimeDelta::days(3)).to_rfc3339();
         let document = json!({"title": "a", "content": "b", "documentType": "DOCUMENT_TYPE_FAQ"});
         let key = json!({"name": "a", "permissions": ["PERMISSION_VIEW_CONVERSATIONS"]});
         let grant = json!({"tenantId": stage.owner.tenant, "endTime": until, "reason": "a test"});

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
@@ -66,6 +66,10 @@ impl Stage {
         self.running.stop().await;
     }
 
+    pub fn now(&self) -> DateTime<Utc> {
+        self.app.store().env().now()
+    }
+
     pub fn channel(&self) -> &str {
         &self.channel
     }
@@ -98,7 +102,7 @@ impl Stage {
 
     /// A customer writes now; answers the conversation.
     pub async fn writes(&self, from: &str) -> Value {
-        let second = Utc::now().timestamp() - payload::BEGIN;
+        let second = self.now().timestamp() - payload::BEGIN;
         let body = payload::written(from, &format!("wamid.{from}"), second, "Do you deliver?").to_string();
         let request = raw(&body, "x-hub-signature-256", &signature::meta(SECRET, body.as_bytes()));
         let ingress = self.app.app.ingress();

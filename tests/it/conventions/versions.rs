@@ -133,7 +133,7 @@ async fn changes(stage: &Stage) -> Vec<Change> {
     let members = ok("ListMembers", json!({})).await;
     let member = json!({"memberId": members["members"][1]["id"]});
     let tenant = json!({"tenantId": stage.owner.tenant});
-    let until = (chrono::Utc::now() + chrono::TimeDelta::days(3)).to_rfc3339();
+    let until = (stage.now() + chrono::TimeDelta::days(3)).to_rfc3339();
     let grant = json!({"tenantId": stage.owner.tenant, "endTime": until, "reason": "a test"});
     let grant = stage.ok(Who::Staff, "CreateGrant", grant).await;
     let granted = json!({"tenantId": stage.owner.tenant, "grantId": grant["id"], "reason": "a test"});

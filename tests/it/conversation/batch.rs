@@ -55,6 +55,11 @@ async fn a_batch_that_comes_eight_times_at_once_is_stored_once() {
         assert_eq!(count(&pair, "customer", shop.tenant).await, 1);
         assert_eq!(count(&pair, "message_revision", shop.tenant).await, 1);
         let (conversation, said) = shop.thread().await;
+        // What nobody understands is kept as it came: with its message, or at the gate.
+        let odd = said.iter().find(|message| message.kind == "unsupported").expect("the hologram");
+        assert_eq!(odd.raw.as_ref().unwrap()["hologram"], json!({"x": 1}));
+        let kept = "(select * from inbox where outcome = 'unsupported' and body is not null) kept";
+        assert_eq!(count(&pair, kept, shop.tenant).await, 1);
         let said: Vec<_> = said.iter().filter(|message| message.kind == "text").collect();
         assert_eq!(said.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["one", "2"]);
         assert_eq!(said[0].reactions(), [("customer".to_owned(), "👍".to_owned())]);
