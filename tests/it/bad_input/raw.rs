@@ -143,9 +143,9 @@ async fn no_method_takes_nul_in_a_text() {
         let before = world.rows().await;
         let (mut asked, mut taken) = (0, Vec::new());
         for method in rpc::methods() {
-            let texts = method.input().fields().filter(|field| field.kind() == Kind::String);
-            for field in texts {
-                let mut request = DynamicMessage::new(method.input());
+            let input = method.input();
+            for field in input.fields().filter(|field| field.kind() == Kind::String) {
+                let mut request = DynamicMessage::new(input.clone());
                 let text = Value::String("a\0b".to_owned());
                 let text = if field.is_list() { Value::List(vec![text]) } else { text };
                 request.set_field(&field, text);
