@@ -73,7 +73,7 @@ impl MigrationTrait for Migration {
                 tenant_id {uuid} not null,
                 id {uuid} not null,
                 conversation_id {uuid} not null,
-                suggestion_id {uuid} not null,
+                suggestion_id {uuid},
                 reason text not null,
                 summary text not null,
                 suggested_text text not null,

@@ -1,6 +1,7 @@
 //! One connected account of a messenger: where it is, and what proves who we are.
 
 use chrono::{DateTime, Utc};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
@@ -96,6 +97,18 @@ impl Account {
             Self::Webhook(_) => facts.first().map(|fact| fact.dedupe_key.as_str()),
             Self::Whatsapp(_) | Self::Telegram(_) => None,
         }
+    }
+
+    /// Where the account's secrets travel, as scheme, host and port, and which of them do (their keys in
+    /// [`open`](Self::open)): whoever answers there learns them. An integrator's system gets signatures only.
+    pub fn exposure(&self) -> Option<(String, &'static [&'static str])> {
+        let (url, secrets): (_, &[&str]) = match self {
+            Self::Whatsapp(adapter) => (adapter.api_base_url(), &["access_token"]),
+            // The bot's webhook is set with its secret.
+            Self::Telegram(adapter) => (adapter.api_base_url(), &["bot_token", "webhook_secret"]),
+            Self::Webhook(_) => return None,
+        };
+        Some((Url::parse(url).ok()?.origin().ascii_serialization(), secrets))
     }
 
     /// Whether a fact is for this account. One that names no account is for whoever was asked.

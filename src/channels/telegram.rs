@@ -71,6 +71,10 @@ impl Telegram {
         self.secrets.bot_token.expose_secret().split_once(':').map(|(id, _)| id)
     }
 
+    pub(super) fn api_base_url(&self) -> &str {
+        &self.settings.api_base_url
+    }
+
     /// Holds the token: never to be logged. `None` without one.
     fn url(&self, method: &str) -> Option<String> {
         let token = self.secrets.bot_token.expose_secret();

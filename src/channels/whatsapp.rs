@@ -110,6 +110,10 @@ impl Whatsapp {
         &self.settings.phone_number_id
     }
 
+    pub(super) fn api_base_url(&self) -> &str {
+        &self.settings.api_base_url
+    }
+
     fn url(&self) -> String {
         let Settings { phone_number_id, api_base_url, api_version } = &self.settings;
         format!("{api_base_url}/{api_version}/{phone_number_id}")

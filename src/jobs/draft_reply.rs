@@ -32,6 +32,10 @@ impl DraftReply {
         let at = db.env().now() + silence;
         enqueue(db, &self, Terms::now().at(at).unique(key)).await
     }
+
+    const fn work<'a>(&self, cx: &'a Context) -> Work<'a> {
+        Work { cx, conversation: self.conversation, message: self.message, attempt: 1 }
+    }
 }
 
 impl Job for DraftReply {
@@ -42,8 +46,12 @@ impl Job for DraftReply {
 
     #[tracing::instrument(skip_all, fields(conversation.id = %self.conversation))]
     async fn run(&self, cx: &Context) -> Result<(), Failure> {
-        let work = Work { cx, conversation: self.conversation, message: self.message, attempt: 1 };
-        work.run().boxed().await
+        self.work(cx).run().boxed().await
+    }
+
+    /// A customer must not wait for good for a draft that will never be: people take over.
+    async fn give_up(&self, cx: &Context, why: &str) -> Result<()> {
+        self.work(cx).give_up(why).boxed().await
     }
 }
 
@@ -62,6 +70,10 @@ impl RedraftReply {
         let key = [&self.message.0.as_bytes()[..], &self.attempt.to_be_bytes()].concat();
         enqueue(db, &self, Terms::now().unique(key)).await
     }
+
+    const fn work<'a>(&self, cx: &'a Context) -> Work<'a> {
+        Work { cx, conversation: self.conversation, message: self.message, attempt: self.attempt }
+    }
 }
 
 impl Job for RedraftReply {
@@ -72,7 +84,11 @@ impl Job for RedraftReply {
 
     #[tracing::instrument(skip_all, fields(conversation.id = %self.conversation))]
     async fn run(&self, cx: &Context) -> Result<(), Failure> {
-        let work = Work { cx, conversation: self.conversation, message: self.message, attempt: self.attempt };
-        work.run().boxed().await
+        self.work(cx).run().boxed().await
+    }
+
+    /// Whoever asked for the draft learns that there is none.
+    async fn give_up(&self, cx: &Context, why: &str) -> Result<()> {
+        self.work(cx).give_up(why).boxed().await
     }
 }

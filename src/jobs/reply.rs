@@ -12,6 +12,9 @@ use crate::{
 };
 use futures::FutureExt as _;
 
+/// The reason of an escalation without a draft.
+const UNDRAFTED: &str = "draft_failed";
+
 /// Whether a free message may go into the conversation now.
 ///
 /// # Errors
@@ -78,11 +81,30 @@ pub async fn escalate(
     }
     let new = NewEscalation {
         conversation: draft.conversation_id,
-        suggestion: draft.id,
+        suggestion: Some(draft.id),
         reason: reason.unwrap_or(&draft.intent).to_owned(),
         summary: summary.to_owned(),
         suggested_text: draft.text.clone(),
     };
+    open(db, new).boxed().await
+}
+
+/// Hands a conversation for which no draft could be made over to people, once until they took care of it.
+pub async fn escalate_undrafted(db: &TenantDb<Tx>, conversation: &Conversation) -> Result<()> {
+    if db.escalations().without_draft(conversation.id).await?.is_some() {
+        return Ok(());
+    }
+    let new = NewEscalation {
+        conversation: conversation.id,
+        suggestion: None,
+        reason: UNDRAFTED.to_owned(),
+        summary: conversation.last_message_preview.clone(),
+        suggested_text: String::new(),
+    };
+    open(db, new).boxed().await.map(|_| ())
+}
+
+async fn open(db: &TenantDb<Tx>, new: NewEscalation) -> Result<crate::id::EscalationId> {
     let opened = db.escalations().insert(new).await?;
     db.emit(Event::EscalationCreated {
         conversation: opened.conversation_id,

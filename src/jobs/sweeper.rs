@@ -57,6 +57,11 @@ impl Sweeper {
             {
                 tracing::warn!(%error, "cannot drop old answers");
             }
+            if count.is_multiple_of(60)
+                && let Err(error) = self.store.system().drop_attempts(PAGE.into()).await
+            {
+                tracing::warn!(%error, "cannot drop old attempts to sign in");
+            }
             count += 1;
         }
         self.lead.step_down().await;

@@ -5,6 +5,7 @@ mod catalog;
 mod channel;
 mod customer;
 mod escalation;
+mod exposure;
 mod ingress;
 mod knowledge;
 mod message;

@@ -231,7 +231,7 @@ impl From<&Escalation> for v1::Escalation {
         Self {
             id: row.id.to_string(),
             conversation_id: row.conversation_id.to_string(),
-            suggestion_id: row.suggestion_id.to_string(),
+            suggestion_id: text(row.suggestion_id),
             reason: row.reason.clone(),
             summary: row.summary.clone(),
             suggested_text: row.suggested_text.clone(),

@@ -3,6 +3,7 @@
 
 mod calls;
 mod flood;
+mod hosts;
 mod raw;
 mod shared;
 mod standing;

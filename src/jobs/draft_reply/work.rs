@@ -56,6 +56,22 @@ impl Work<'_> {
         Err(Failure::retry(anyhow::anyhow!("the conversation never stood still")))
     }
 
+    /// Hands the conversation over to people, if it still waits for this draft.
+    pub(super) async fn give_up(&self, why: &str) -> Result<()> {
+        let db = self.cx.store.of(self.cx.scope.clone());
+        db.transaction(async |db| {
+            let conversation = db.conversations().locked(self.conversation).await?;
+            let newest = db.messages().list(conversation.id, false, None, LOOK_BACK).await?;
+            let answered = self.attempt == 1 && answered(&newest, self.message);
+            if answered || !self.wanted(db, &conversation).boxed().await? {
+                return Ok(());
+            }
+            tracing::warn!(why, "no reply can be drafted: people take over");
+            reply::escalate_undrafted(db, &conversation).boxed().await
+        })
+        .await
+    }
+
     async fn round(&self, mut material: Material) -> Result<Round, Failure> {
         // No transaction is open while a model thinks.
         let draft = match self.cx.ai.draft(&material.input).boxed().await {

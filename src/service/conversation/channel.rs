@@ -9,6 +9,7 @@ use base64::{
 use serde_json::{Map, Value as Json};
 use tonic::{Request, Response, Status};
 
+use super::exposure;
 use crate::{
     auth::{Caller, seal::Keyring},
     channels::{Account, Channel as _, Http, InvalidAccount},
@@ -162,6 +163,7 @@ impl ChannelService for Channels {
                     let seen = db.channels().get(id).await?;
                     demand_version(expected_version, &seen)?;
                     let mut known = db.channels().open_secrets(&self.keys, &seen).await?;
+                    let stored = known.clone();
                     if let Some(Secrets { kind, members }) = &secrets {
                         let new = Secrets { kind: *kind, members: members.clone() }.of(seen.kind)?;
                         known.as_object_mut().ok_or_else(unreadable)?.extend(new);
@@ -174,6 +176,8 @@ impl ChannelService for Channels {
                         None => seen.config.clone(),
                     };
                     let opened = open(seen.kind, &config, &known)?;
+                    let before = open(seen.kind, &seen.config, &stored).ok();
+                    exposure::check(before.as_ref(), &stored, &opened, secrets.as_ref())?;
                     let repaired = account.is_some() || secrets.is_some();
                     let change = ChannelChange {
                         name: name.clone(),

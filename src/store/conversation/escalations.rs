@@ -32,7 +32,8 @@ pub struct Escalations<'a, C>(&'a TenantDb<C>);
 #[derive(Clone, Debug)]
 pub struct NewEscalation {
     pub conversation: ConversationId,
-    pub suggestion: SuggestionId,
+    /// `None` when no draft could be made.
+    pub suggestion: Option<SuggestionId>,
     pub reason: String,
     pub summary: String,
     pub suggested_text: String,
@@ -55,6 +56,13 @@ impl<C: ConnectionTrait> Escalations<'_, C> {
     pub async fn of_suggestion(&self, suggestion: SuggestionId) -> Result<Option<Escalation>> {
         let query = self.0.find::<Entity>().filter(Column::SuggestionId.eq(suggestion));
         Ok(query.one(self.0.conn()).await?)
+    }
+
+    /// The open one of a conversation for which no draft could be made.
+    pub async fn without_draft(&self, conversation: ConversationId) -> Result<Option<Escalation>> {
+        let open = self.0.find::<Entity>().filter(Column::ConversationId.eq(conversation));
+        let open = open.filter(Column::State.eq(EscalationState::Pending));
+        Ok(open.filter(Column::SuggestionId.is_null()).one(self.0.conn()).await?)
     }
 
     /// Newest first, from behind `after`.

@@ -13,7 +13,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: EscalationId,
     pub conversation_id: ConversationId,
-    pub suggestion_id: SuggestionId,
+    /// `None` when no draft could be made.
+    pub suggestion_id: Option<SuggestionId>,
     /// The intent, or the words of whoever handed it over.
     pub reason: String,
     pub summary: String,

@@ -21,7 +21,8 @@ const SEEN: &str = "insert into sign_in_attempt (account, network, failures, las
 const COUNT: &str =
     "update sign_in_attempt set failures = $3, last_at = $4 where account = $1 and network = $2";
 const FORGIVE: &str = "delete from sign_in_attempt where account = $1 and network = $2";
-const DROP: &str = "delete from sign_in_attempt where last_at < $1";
+const DROP: &str = "delete from sign_in_attempt where (account, network) in \
+     (select account, network from sign_in_attempt where last_at < $1 order by last_at limit $2)";
 
 /// The attempts on one account (SHA-256 of its e-mail key, known or not) from one network.
 pub struct Attempts<'a, C> {
@@ -36,11 +37,21 @@ impl<C: ConnectionTrait> SystemDb<C> {
     }
 }
 
+impl SystemDb {
+    /// Drops up to `limit` rows that count for nothing any more; says how many.
+    pub async fn drop_attempts(&self, limit: i64) -> Result<u64> {
+        self.transaction(async |db| {
+            let old = [(db.env().now() - KEPT).into(), limit.into()];
+            Ok(db.conn().execute_raw(statement(db.backend(), DROP, old)).await?.rows_affected())
+        })
+        .await
+    }
+}
+
 impl Attempts<'_, Tx> {
     /// Counts one more as a failure.
     pub async fn count(&self) -> Result<Attempt> {
         let now = self.db.env().now();
-        self.run(DROP, [(now - KEPT).into()]).await?;
         let [account, network] = self.key();
         let seen = statement(self.db.backend(), SEEN, [account, network, now.into()]);
         let seen = self.db.conn().query_one_raw(seen).await?;

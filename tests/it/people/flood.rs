@@ -13,6 +13,7 @@ use tower::{ServiceExt, util::BoxCloneSyncService};
 use crate::support::{
     app::{PASSWORD, TestApp},
     both,
+    desk::Desk,
     rpc::{self, Refusal},
 };
 
@@ -93,6 +94,29 @@ async fn a_session_lasts_as_long_as_the_settings_say() {
         let end: DateTime<Utc> = signed_in["expireTime"].as_str().unwrap().parse().unwrap();
         let left = end - app.store().env().now();
         assert!(left > TimeDelta::hours(71) && left <= TimeDelta::days(3), "{left}");
+    })
+    .await;
+}
+
+/// What is counted for an account is forgotten after a day, in the background: signing in does not wait for it.
+#[tokio::test]
+async fn old_attempts_are_swept_a_few_at_a_time() {
+    both(async |pair| {
+        let desk = Desk::open(&pair).await;
+        let guess = async |name: &str| {
+            let request = json!({"email": format!("{name}@shop.example"), "password": "Wrong1234"});
+            assert!(desk.call("AuthService.SignIn", "", request).await.is_err());
+        };
+        for name in ["ann", "bob", "cy"] {
+            guess(name).await;
+        }
+        desk.env.advance(TimeDelta::hours(25));
+        guess("dee").await;
+        assert_eq!(desk.number("select count(*) as n from sign_in_attempt").await, 4);
+        assert_eq!(desk.store.system().drop_attempts(2).await.unwrap(), 2);
+        assert_eq!(desk.store.system().drop_attempts(2).await.unwrap(), 1);
+        assert_eq!(desk.store.system().drop_attempts(2).await.unwrap(), 0);
+        assert_eq!(desk.number("select count(*) as n from sign_in_attempt").await, 1);
     })
     .await;
 }

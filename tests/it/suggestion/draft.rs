@@ -192,3 +192,38 @@ async fn two_runs_at_once_store_one_draft() {
     })
     .await;
 }
+
+/// A dead job leaves no customer waiting for a draft that will never be: people see it, once.
+#[tokio::test]
+async fn what_cannot_be_drafted_goes_over_to_people() {
+    both(async |pair| {
+        let stage = Stage::open(&pair).await;
+        let first = stage.says(0, "How much is the espresso machine?").await;
+        let message = stage.says(5, "Hello?").await;
+        let conversation = stage.conversation().await.id;
+        let events = count(&pair, "event", stage.shop.tenant).await;
+
+        // The customer wrote again: that job drafts for both.
+        stage.give_up(first).await;
+        assert!(stage.escalations_of(conversation).await.is_empty());
+        // The last word may be said more than once.
+        stage.give_up(message).await;
+        stage.give_up(message).await;
+        let escalations = stage.escalations_of(conversation).await;
+        assert_eq!(escalations.len(), 1);
+        let open = &escalations[0];
+        assert_eq!((open.reason.as_str(), open.summary.as_str()), ("draft_failed", "Hello?"));
+        assert_eq!((open.suggestion_id, open.state), (None, EscalationState::Pending));
+        assert_eq!(count(&pair, "event", stage.shop.tenant).await, events + 1);
+        let listed = stage.escalations().list_escalations(v1::ListEscalationsRequest::default()).await;
+        let listed = listed.unwrap().into_inner().escalations;
+        assert_eq!((listed.len(), listed[0].suggestion_id.as_str()), (1, ""));
+
+        // A job that dies after its draft was stored has nothing to say.
+        let drafted = Stage::open(&pair).await;
+        let draft = drafted.turn(0, "How much is the espresso machine?").await;
+        drafted.give_up(draft.message_id).await;
+        assert!(drafted.escalations_of(draft.conversation_id).await.is_empty());
+    })
+    .await;
+}

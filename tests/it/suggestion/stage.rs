@@ -104,6 +104,13 @@ impl Stage {
         self.draft_with(Ai::Offline, 0, message).await.unwrap();
     }
 
+    /// The last word of the job that the message promised.
+    pub async fn give_up(&self, message: MessageId) {
+        let conversation = self.conversation().await.id;
+        let job = DraftReply { conversation, message };
+        job.give_up(&self.context(Ai::Offline, 0), "no luck").await.unwrap();
+    }
+
     pub async fn redraft(&self, message: MessageId, attempt: i32) {
         let conversation = self.conversation().await.id;
         RedraftReply { conversation, message, attempt }.run(&self.context(Ai::Offline, 0)).await.unwrap();
