@@ -3,7 +3,9 @@
 mod cli;
 mod demo;
 mod document;
+mod parts;
 mod server;
+mod stack;
 
 use std::process::ExitCode;
 
@@ -11,7 +13,8 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 
 pub use cli::{Cli, Command};
-pub use server::{App, Running};
+pub use parts::App;
+pub use server::Running;
 
 use crate::{config::Config, env::Env, sandbox::Sandbox, store, telemetry};
 
@@ -82,7 +85,7 @@ async fn execute(command: Command, config: Config) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Openapi => {
-            println!("{:#}", server::openapi(&config.public_url)?);
+            println!("{:#}", stack::openapi(&config.public_url)?);
             Ok(ExitCode::SUCCESS)
         }
     }
