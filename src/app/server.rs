@@ -104,7 +104,7 @@ impl App {
             keys: self.parts.keys.clone(),
             http: self.parts.http.clone(),
             ai: self.ai.clone(),
-            switches: Switches::default(),
+            switches: Switches { engine: self.config.decision_engine, autosend: self.config.autosend },
             public_url: self.parts.public_url.clone(),
         };
         Ok(jobs::Engine::start(settings, parts, registry(), shutdown.clone()).await?)
