@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use chrono::TimeDelta;
 use prost_reflect::DescriptorPool;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use secrecy::ExposeSecret;
 
+use super::folder::{self, Hold};
 use crate::{
     access,
     ai::{Ai, OpenAi},
@@ -29,11 +31,15 @@ pub struct App {
     pub(super) access: access::Access,
     pub(super) ai: Ai,
     pub(super) redis: Option<redis::Client>,
+    /// Of an embedded database: as long as this is there, no other process serves from it.
+    _hold: Option<Hold>,
 }
 
 impl App {
-    /// Opens the database, the keys and Redis, and puts the parts together. Starts nothing.
+    /// Opens the database, the keys and Redis, and puts the parts together. Starts nothing. Redis need not
+    /// answer; a SQLite file that another process serves from is refused.
     pub async fn open(config: Config, env: Env) -> anyhow::Result<Self> {
+        let hold = folder::prepare(&config)?.map(|file| folder::hold(&file)).transpose()?;
         let store = open_store(&config, &env).await?;
         let keys = config.keys(|| env.bytes()).context("cannot open the keys")?;
         let passwords = Passwords::new(keys.pepper.clone(), config.bcrypt_cost, env.clone());
@@ -55,10 +61,10 @@ impl App {
             keys: Keyring::new(&keys.master),
             http,
         };
-        let redis_commands = commands(redis.as_ref()).await?;
+        let redis_commands = redis.as_ref().map(commands).transpose().context("REDIS_URL")?;
         let access = access::Access::new(&pool, parts.store.clone(), &config, redis_commands, keys.pepper)
             .map_err(|problems| anyhow!("{}", problems.join("\n")))?;
-        Ok(Self { parts, ai: ai(&config), config: Arc::new(config), pool, access, redis })
+        Ok(Self { parts, ai: ai(&config), config: Arc::new(config), pool, access, redis, _hold: hold })
     }
 
     pub fn store(&self) -> &Store {
@@ -76,10 +82,10 @@ impl App {
     }
 }
 
-/// One connection for commands; it reconnects by itself.
-async fn commands(redis: Option<&redis::Client>) -> anyhow::Result<Option<redis::aio::ConnectionManager>> {
-    let Some(client) = redis else { return Ok(None) };
-    Ok(Some(client.get_connection_manager().await.context("Redis does not answer")?))
+/// One connection for commands, made when it is first used: a server starts without Redis, as it goes on
+/// without. Who calls decides at once what to do when Redis is away; the next call tries anew.
+fn commands(client: &redis::Client) -> redis::RedisResult<ConnectionManager> {
+    client.get_connection_manager_lazy(ConnectionManagerConfig::new().set_number_of_retries(0))
 }
 
 /// The drafter that the settings name.
@@ -88,9 +94,6 @@ fn ai(config: &Config) -> Ai {
 }
 
 async fn open_store(config: &Config, env: &Env) -> anyhow::Result<Store> {
-    if config.embedded() {
-        std::fs::create_dir_all(&config.data_dir).context("cannot make the data folder")?;
-    }
     let url = config.database_url.expose_secret().to_owned();
     let settings = store::Settings { url, pool: config.database_pool };
     let store = store::connect(&settings, env.clone()).await.map_err(|error| match error {
