@@ -2,7 +2,7 @@
 //! guesses in parallel count too.
 //! Unscoped because: whoever signs in has no tenant yet.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::{
@@ -11,9 +11,6 @@ use crate::{
     store::{SystemDb, Tx, sql::statement},
 };
 
-/// Rows that count for nothing any more are dropped after a day.
-const KEPT: TimeDelta = TimeDelta::days(1);
-
 /// The write, changing nothing, takes the row's lock.
 const SEEN: &str = "insert into sign_in_attempt (account, network, failures, last_at) values ($1, $2, 0, $3) \
      on conflict (account, network) do update set failures = sign_in_attempt.failures \
@@ -21,7 +18,6 @@ const SEEN: &str = "insert into sign_in_attempt (account, network, failures, las
 const COUNT: &str =
     "update sign_in_attempt set failures = $3, last_at = $4 where account = $1 and network = $2";
 const FORGIVE: &str = "delete from sign_in_attempt where account = $1 and network = $2";
-const DROP: &str = "delete from sign_in_attempt where last_at < $1";
 
 /// The attempts on one account (SHA-256 of its e-mail key, known or not) from one network.
 pub struct Attempts<'a, C> {
@@ -40,7 +36,6 @@ impl Attempts<'_, Tx> {
     /// Counts one more as a failure.
     pub async fn count(&self) -> Result<Attempt> {
         let now = self.db.env().now();
-        self.run(DROP, [(now - KEPT).into()]).await?;
         let [account, network] = self.key();
         let seen = statement(self.db.backend(), SEEN, [account, network, now.into()]);
         let seen = self.db.conn().query_one_raw(seen).await?;
