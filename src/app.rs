@@ -3,7 +3,10 @@
 mod cli;
 mod demo;
 mod document;
+mod folder;
+mod parts;
 mod server;
+mod stack;
 
 use std::process::ExitCode;
 
@@ -11,7 +14,8 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 
 pub use cli::{Cli, Command};
-pub use server::{App, Running};
+pub use parts::App;
+pub use server::Running;
 
 use crate::{config::Config, env::Env, sandbox::Sandbox, store, telemetry};
 
@@ -22,7 +26,11 @@ const USAGE: u8 = 64;
 pub fn run(cli: Cli) -> ExitCode {
     // One TLS provider; a second one in the process would be a choice made by accident.
     rustls::crypto::ring::default_provider().install_default().ok();
-    let mut config = match Config::load(cli.config.as_deref()) {
+    let only = match &cli.command {
+        Command::Serve { only } => only.as_slice(),
+        _ => &[],
+    };
+    let config = match Config::load(cli.config.as_deref(), only) {
         Ok(config) => config,
         Err(problems) => {
             for problem in problems {
@@ -31,17 +39,6 @@ pub fn run(cli: Cli) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    if let Command::Serve { only } = &cli.command
-        && !only.is_empty()
-    {
-        match only.join(",").parse() {
-            Ok(roles) => config.roles = roles,
-            Err(problem) => {
-                eprintln!("--only: {problem}");
-                return ExitCode::from(USAGE);
-            }
-        }
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -82,7 +79,7 @@ async fn execute(command: Command, config: Config) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Openapi => {
-            println!("{:#}", server::openapi(&config.public_url)?);
+            println!("{:#}", stack::openapi(&config.public_url)?);
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -90,9 +87,7 @@ async fn execute(command: Command, config: Config) -> anyhow::Result<ExitCode> {
 
 async fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
     let settings = store::Settings { url: config.database_url.expose_secret().to_owned(), pool: 1 };
-    if config.embedded() {
-        std::fs::create_dir_all(&config.data_dir).context("cannot make the data folder")?;
-    }
+    folder::prepare(config)?;
     let store = store::connect(&settings, Env::system()).await?;
     let applied = store.migrate().await?;
     println!("applied {applied} migrations; the schema is current");

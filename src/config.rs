@@ -67,6 +67,10 @@ pub struct Config {
     pub debounce: Duration,
     /// Whether webhooks and messengers may live on private addresses: for trying with the sandbox.
     pub allow_private_targets: bool,
+    /// Whether drafts are decided about; without, each waits for a person.
+    pub decision_engine: bool,
+    /// Whether policy may send a reply; without, none goes out by itself, whatever tenants set.
+    pub autosend: bool,
     /// The model that drafts replies; unset: the built-in drafter.
     pub model: Option<Model>,
     /// The platform's owner, made or kept at start.
@@ -173,12 +177,21 @@ pub enum LogFormat {
 impl Config {
     /// Whether the database is a SQLite file beside the server.
     pub fn embedded(&self) -> bool {
-        self.database_url.expose_secret().starts_with("sqlite:")
+        self.database_file().is_some()
     }
 
-    /// Settles what the demo needs: the address it listens on, a database in `folder` unless one was
-    /// named, and a sandbox on loopback as every provider.
+    /// The SQLite file, and whether it is made when it is missing.
+    pub fn database_file(&self) -> Option<(PathBuf, bool)> {
+        let file = self.database_url.expose_secret().strip_prefix("sqlite:")?;
+        let file = file.strip_prefix("//").unwrap_or(file);
+        let (file, options) = file.split_once('?').unwrap_or((file, ""));
+        Some((file.into(), options.split('&').any(|option| option == "mode=rwc")))
+    }
+
+    /// Settles what the demo needs: every part, the address it listens on, a database in `folder` unless one
+    /// was named, and a sandbox on loopback as every provider.
     pub fn for_demo(&mut self, address: SocketAddr, folder: &std::path::Path) {
+        self.roles = Roles::ALL;
         self.listen = address;
         self.public_url = format!("http://{address}");
         self.allow_private_targets = true;

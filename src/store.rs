@@ -16,6 +16,7 @@ mod group;
 mod hints;
 pub mod jobs;
 mod lead;
+mod retention;
 mod rows;
 mod scope;
 mod sql;

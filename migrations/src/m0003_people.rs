@@ -56,6 +56,7 @@ impl MigrationTrait for Migration {
             );
             create unique index session_token on session (token_hash);
             create index session_of_user on session (user_id, create_time);
+            create index session_age on session (expires_at);
 
             create table sign_in_attempt (
                 account {bytes} not null,

@@ -7,9 +7,17 @@ use crate::ddl;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-// Two references are missing on purpose, from inbox and message to channel: PostgreSQL checks a reference
-// by locking the row it points to, and every webhook of a busy channel would queue its lock on that one
-// row. Both are written beside a row that does carry the reference.
+// Some references are missing on purpose.
+// - From inbox and message to channel: PostgreSQL checks a reference by locking the row it points to, and
+//   every webhook of a busy channel would queue its lock on that one row. Both are written beside a row that
+//   does carry the reference.
+// - From conversation.assignee_id to member: whoever is assigned is the caller, a member at that moment.
+//   Members are never deleted, and one who left keeps what was theirs; a reference would only make every
+//   command of a conversation lock the same few rows.
+// - From conversation.last_message_id and last_inbound_id, and from message.suggestion_id, as from
+//   suggestion.sent_message_id and escalation_id: the rows point at each other, are written in one
+//   transaction and never deleted; a circle of references could only be checked when it commits, which SQLite
+//   and PostgreSQL do differently.
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -54,6 +62,7 @@ const CHANNELS: &str = "
         primary key (tenant_id, id)
     );
     create unique index inbox_item on inbox (tenant_id, channel_id, dedupe_key);
+    create index inbox_age on inbox {pg:using brin} (received_at);
 
     create table customer (
         tenant_id {uuid} not null references tenant (id),
@@ -192,4 +201,5 @@ const MESSAGES: &str = "
         foreign key (tenant_id, channel_id) references channel (tenant_id, id),
         foreign key (tenant_id, message_id) references message (tenant_id, id)
     );
+    create index delivery_age on delivery {pg:using brin} (update_time);
 ";

@@ -4,6 +4,8 @@ use sea_orm_migration::prelude::*;
 
 use crate::ddl;
 
+// suggestion.sent_message_id and escalation_id carry no reference, for the reason given beside messages: each
+// pair points at each other.
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 

@@ -67,6 +67,7 @@ impl MigrationTrait for Migration {
                 done_at {time},
                 primary key (tenant_id, key)
             );
+            create index effect_age on effect {pg:using brin} (created_at);
             create table cron (
                 tenant_id {uuid} not null,
                 name text not null,
@@ -92,7 +93,8 @@ impl MigrationTrait for Migration {
                 finished_at {time} not null,
                 primary key (tenant_id, id, finished_at)
             ) {pg:partition by range (finished_at)};
-            {pg:create table job_log_rest partition of job_log default}
+            {pg:create table job_log_rest partition of job_log default};
+            create index job_log_age on job_log {pg:using brin} (finished_at)
             ",
         )
         .await

@@ -12,7 +12,7 @@ use std::{collections::HashMap, net::SocketAddr, process::ExitCode, time::Durati
 use anyhow::Context;
 use tokio::{net::TcpListener, sync::watch};
 
-use super::server::{App, asked_to_stop};
+use super::{App, server::asked_to_stop};
 use crate::{
     config::Config,
     env::Env,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use secrecy::{ExposeSecret, SecretBox, SecretString};
+use secrecy::{SecretBox, SecretString};
 
 use super::{Config, parse};
 
@@ -58,9 +58,7 @@ impl Config {
     }
 
     fn key_file(&self) -> PathBuf {
-        let url = self.database_url.expose_secret();
-        let file = url.strip_prefix("sqlite:").unwrap_or_default();
-        let file = Path::new(file.strip_prefix("//").unwrap_or(file).split('?').next().unwrap_or_default());
+        let file = self.database_file().map(|(file, _)| file).unwrap_or_default();
         let folder = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => &self.data_dir,
@@ -106,6 +104,8 @@ fn create(path: &Path, fresh: &impl Fn() -> [u8; 32]) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use std::{cell::Cell, os::unix::fs::PermissionsExt};
+
+    use secrecy::ExposeSecret;
 
     use super::*;
 

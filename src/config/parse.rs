@@ -1,9 +1,11 @@
 //! Text to values; the errors say what was expected and never repeat a secret.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use redis::IntoConnectionInfo;
 use secrecy::{SecretBox, SecretString};
+use sqlx::postgres::PgConnectOptions;
 
 use super::{LogFormat, MasterKey, Rate, Roles};
 
@@ -37,13 +39,27 @@ pub(super) fn list<T>(text: &str, item: impl Fn(&str) -> Parsed<T>) -> Parsed<Ve
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(item).collect()
 }
 
+/// A file that can be read.
+pub(super) fn file(text: &str) -> Parsed<PathBuf> {
+    let problem = match std::fs::File::open(text).and_then(|file| file.metadata()) {
+        Ok(found) if found.is_file() => return Ok(text.into()),
+        Ok(_) => "it is no file".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("cannot read {text}: {problem}"))
+}
+
 /// `http(s)://host…` without credentials, query or slash at the end.
 pub(super) fn url(text: &str) -> Parsed<String> {
     let wrong = || format!("expected a URL such as https://api.example.com, got `{text}`");
+    // Both are places where passwords stand: such a text is not repeated.
+    if text.contains(['@', '?']) {
+        return Err(
+            "expected a URL such as https://api.example.com, without user, password or query".to_owned()
+        );
+    }
     let parsed: http::Uri = text.parse().map_err(|_| wrong())?;
-    let authority = parsed.authority().ok_or_else(wrong)?;
-    let plain = !authority.as_str().contains('@') && parsed.query().is_none();
-    if !matches!(parsed.scheme_str(), Some("http" | "https")) || !plain {
+    if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.authority().is_none() {
         return Err(wrong());
     }
     Ok(text.trim_end_matches('/').to_owned())
@@ -59,16 +75,30 @@ pub(super) fn origin(text: &str) -> Parsed<String> {
 }
 
 pub(super) fn database_url(text: &str) -> Parsed<SecretString> {
+    let wrong = || "expected postgres://user:password@host:5432/database or sqlite:file".to_owned();
     match text.split_once(':') {
-        Some(("postgres" | "postgresql" | "sqlite", rest)) if !rest.is_empty() => Ok(text.into()),
-        _ => Err("expected postgres://user:password@host/database or sqlite:file".to_owned()),
+        // Each connection would have a database of its own.
+        Some(("sqlite", rest)) if rest.contains(":memory:") || rest.contains("mode=memory") => {
+            Err("expected sqlite:file; a database in memory is not kept".to_owned())
+        }
+        Some(("sqlite", rest)) if !rest.is_empty() => Ok(text.into()),
+        // The same reading as that of the connection; what it says about a URL may repeat the password.
+        Some(("postgres" | "postgresql", _)) => match text.parse::<PgConnectOptions>() {
+            Ok(_) => Ok(text.into()),
+            Err(_) => Err(wrong()),
+        },
+        _ => Err(wrong()),
     }
 }
 
 pub(super) fn redis_url(text: &str) -> Parsed<SecretString> {
+    let wrong = || "expected redis://host:6379 (without TLS)".to_owned();
     match text.split_once("://") {
-        Some(("redis", rest)) if !rest.is_empty() => Ok(text.into()),
-        _ => Err("expected redis://host:6379 (without TLS)".to_owned()),
+        Some(("redis", rest)) if !rest.is_empty() => {
+            text.into_connection_info().map_err(|_| wrong())?;
+            Ok(text.into())
+        }
+        _ => Err(wrong()),
     }
 }
 

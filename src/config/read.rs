@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, time::Duration}
 use secrecy::SecretString;
 
 use super::{
-    Config, Log, Model, Owner, Rate, Rates, Setting, Source, Tls,
+    Config, Log, Model, Owner, Rate, Rates, Roles, Setting, Source, Tls,
     describe::without_password,
     keys::Given,
     parse::{self, Parsed},
@@ -21,11 +21,14 @@ pub struct Problem {
 const MIB: u64 = 1024 * 1024;
 
 impl Config {
-    /// Reads the process's environment and the file that `path` or `SWITCHBOARD_CONFIG` names.
-    /// All problems come at once.
-    pub fn load(path: Option<&Path>) -> Result<Self, Vec<Problem>> {
+    /// Reads the process's environment and the file that `path` or `SWITCHBOARD_CONFIG` names; `only`, from
+    /// the command line, wins over both. All problems come at once.
+    pub fn load(path: Option<&Path>, only: &[String]) -> Result<Self, Vec<Problem>> {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-        let env = |name: &str| std::env::var(name).ok();
+        let env = |name: &str| match name {
+            "SWITCHBOARD_ONLY" if !only.is_empty() => Some(only.join(",")),
+            _ => std::env::var(name).ok(),
+        };
         let named = env("SWITCHBOARD_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from);
         let file = match path.map(Path::to_owned).or(named) {
             Some(path) => Some(std::fs::read_to_string(&path).map_err(|error| {
@@ -34,11 +37,23 @@ impl Config {
             })?),
             None => None,
         };
-        Self::read(env, file.as_deref())
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        Self::read_named(env, names, file.as_deref())
     }
 
-    /// As [`load`](Self::load), from any environment and the text of a TOML file.
+    /// As [`load`](Self::load), from any environment and the text of a TOML file. Variables that nobody
+    /// asks for are not seen.
     pub fn read(env: impl Fn(&str) -> Option<String>, file: Option<&str>) -> Result<Self, Vec<Problem>> {
+        Self::read_named(env, [], file)
+    }
+
+    /// As [`read`](Self::read), where the environment has variables of these `names`: one that is called
+    /// like a setting and is none is a problem, as it is in the file.
+    pub(super) fn read_named(
+        env: impl Fn(&str) -> Option<String>,
+        names: impl IntoIterator<Item = String>,
+        file: Option<&str>,
+    ) -> Result<Self, Vec<Problem>> {
         let mut from = Reader::new(&env, file);
         let data_dir: PathBuf = from.value("data_dir", "./switchboard-data", parse::text).into();
         let listen = from.value("listen", "127.0.0.1:8080", parse::address);
@@ -71,6 +86,8 @@ impl Config {
             job_lease: Duration::from_secs(from.value("job_lease_seconds", "20", parse::number::<2, 3_600>)),
             debounce: Duration::from_millis(from.value("debounce_ms", "2000", parse::number::<0, 600_000>)),
             allow_private_targets: from.value("allow_private_targets", "false", parse::flag),
+            decision_engine: from.value("decision_engine", "true", parse::flag),
+            autosend: from.value("autosend", "true", parse::flag),
             model: model(&mut from),
             owner: owner(&mut from),
             log: Log {
@@ -87,7 +104,8 @@ impl Config {
         if !config.embedded() {
             production(&mut from, &config);
         }
-        let settings = from.finish()?;
+        together(&mut from, &config);
+        let settings = from.finish(names)?;
         Ok(Self { settings, ..config })
     }
 }
@@ -108,6 +126,21 @@ fn production(from: &mut Reader<'_>, config: &Config) {
     }
 }
 
+/// Parts in processes of their own meet in PostgreSQL and Redis, and nowhere else.
+fn together(from: &mut Reader<'_>, config: &Config) {
+    if config.roles == Roles::ALL {
+        return;
+    }
+    if config.embedded() {
+        from.refuse(
+            "only",
+            "SQLite serves one process, which must run every part: set DATABASE_URL and REDIS_URL to split them",
+        );
+    } else if config.redis_url.is_none() && !from.has("redis_url") {
+        from.refuse("redis_url", "required when SWITCHBOARD_ONLY splits the server: the parts meet there");
+    }
+}
+
 fn rates(from: &mut Reader<'_>) -> Rates {
     let mut rate = |name, default| -> Option<Rate> { from.value(name, default, parse::rate) };
     Rates {
@@ -125,37 +158,25 @@ fn rates(from: &mut Reader<'_>) -> Rates {
 }
 
 fn tls(from: &mut Reader<'_>) -> Option<Tls> {
-    let certificate = from.optional("tls_cert", parse::text);
-    let key = from.optional("tls_key", parse::text);
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(Tls { certificate: certificate.into(), key: key.into() }),
-        (Some(_), None) => from.require("tls_key", "required when SWITCHBOARD_TLS_CERT is set"),
-        (None, Some(_)) => from.require("tls_cert", "required when SWITCHBOARD_TLS_KEY is set"),
-        (None, None) => None,
-    }
+    from.pair("tls_cert", "tls_key");
+    let certificate = from.optional("tls_cert", parse::file);
+    let key = from.optional("tls_key", parse::file);
+    Some(Tls { certificate: certificate?, key: key? })
 }
 
 fn model(from: &mut Reader<'_>) -> Option<Model> {
+    from.pair("openai_base_url", "openai_model");
     let base_url = from.optional("openai_base_url", parse::url);
     let name = from.optional("openai_model", parse::text);
     let api_key = from.secret("openai_api_key", parse::secret);
-    match (base_url, name) {
-        (Some(base_url), Some(name)) => Some(Model { base_url, name, api_key }),
-        (Some(_), None) => from.require("openai_model", "required when SWITCHBOARD_OPENAI_BASE_URL is set"),
-        (None, Some(_)) => from.require("openai_base_url", "required when SWITCHBOARD_OPENAI_MODEL is set"),
-        (None, None) => None,
-    }
+    Some(Model { base_url: base_url?, name: name?, api_key })
 }
 
 fn owner(from: &mut Reader<'_>) -> Option<Owner> {
+    from.pair("owner_email", "owner_password");
     let email = from.optional("owner_email", parse::email);
     let password = from.secret("owner_password", parse::secret);
-    match (email, password) {
-        (Some(email), Some(password)) => Some(Owner { email, password }),
-        (Some(_), None) => from.require("owner_password", "required when SWITCHBOARD_OWNER_EMAIL is set"),
-        (None, Some(_)) => from.require("owner_email", "required when SWITCHBOARD_OWNER_PASSWORD is set"),
-        (None, None) => None,
-    }
+    Some(Owner { email: email?, password: password? })
 }
 
 /// The parsers' bounds fit every integer type that a setting has.
@@ -217,10 +238,19 @@ impl<'a> Reader<'a> {
         self.problem(&variable(key), problem);
     }
 
-    /// `None`, and why that is a problem.
-    fn require<T>(&mut self, key: &str, problem: &str) -> Option<T> {
-        self.refuse(key, problem);
-        None
+    /// Whether anything was said about `key`, good or bad. Ask before it is taken.
+    fn has(&self, key: &str) -> bool {
+        let said = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
+        said((self.env)(&variable(key)).as_deref()) || said(self.file.get(key).map(String::as_str))
+    }
+
+    /// Refuses one of two settings without the other one.
+    fn pair(&mut self, one: &str, other: &str) {
+        for (missing, given) in [(one, other), (other, one)] {
+            if self.has(given) && !self.has(missing) {
+                self.refuse(missing, &format!("required when {} is set", variable(given)));
+            }
+        }
     }
 
     /// What environment and file say about `key`; empty is unset.
@@ -276,12 +306,27 @@ impl<'a> Reader<'a> {
         self.maybe(key, without_password, parse)
     }
 
-    fn finish(mut self) -> Result<Vec<Setting>, Vec<Problem>> {
+    fn finish(mut self, names: impl IntoIterator<Item = String>) -> Result<Vec<Setting>, Vec<Problem>> {
         for key in std::mem::take(&mut self.file).into_keys() {
             self.problem("SWITCHBOARD_CONFIG", format!("`{key}` is no setting"));
         }
+        let known = |name: &str| self.settings.iter().any(|setting| setting.name == name);
+        let mut strangers: Vec<String> =
+            names.into_iter().filter(|name| claims(name) && !known(name)).collect();
+        strangers.sort();
+        for name in strangers {
+            self.problem(&name, "is no setting");
+        }
         if self.problems.is_empty() { Ok(self.settings) } else { Err(self.problems) }
     }
+}
+
+/// Whether a variable is called like a setting. Kubernetes tells every container of a service `switchboard`
+/// where that is, in variables of its own making.
+fn claims(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("SWITCHBOARD_") else { return false };
+    let service = rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_");
+    rest != "CONFIG" && !service
 }
 
 /// The variable of a setting: `session_days` → `SWITCHBOARD_SESSION_DAYS`.

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::Hub;
+use super::{Hub, hub::Live};
 use crate::{
     auth::TenantScope,
     error::{Error, Result},
@@ -19,14 +19,12 @@ use crate::{
 const PAGE: u64 = 200;
 /// A silent connection says so this often.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long an event can stay unseen when its hint was lost.
-const RECHECK: Duration = Duration::from_secs(1);
 
 /// What a reader gets next.
 #[derive(Debug)]
 pub enum Step {
     Event(Arc<LoggedEvent>),
-    /// Nothing for a while; the newest number of the tenant.
+    /// Nothing for a while; the newest number of the tenant, as of a second ago.
     Heartbeat(i64),
 }
 
@@ -35,7 +33,7 @@ pub struct Follower {
     store: Store,
     scope: TenantScope,
     filter: EventFilter,
-    live: Receiver<Arc<LoggedEvent>>,
+    live: Receiver<Live>,
     /// The number of the last entry delivered or passed over.
     seq: i64,
     page: VecDeque<Arc<LoggedEvent>>,
@@ -55,7 +53,7 @@ impl Follower {
         filter: EventFilter,
     ) -> Result<Self> {
         // Listen first: what is numbered from here on arrives on `live`, what came before is in the table.
-        let live = hub.listen(scope.tenant());
+        let live = hub.listen(&store, &scope);
         let newest = store.of(scope.clone()).events().newest().await?;
         let seq = after.unwrap_or(newest);
         if seq > newest {
@@ -82,12 +80,13 @@ impl Follower {
             }
             tokio::select! {
                 live = self.live.recv() => match live {
-                    Ok(event) => self.take(event),
+                    Ok(Live::Event(event)) => self.take(event),
+                    Ok(Live::Head(newest)) => self.behind = newest > self.seq,
                     Err(RecvError::Lagged(_)) => self.behind = true,
                     Err(RecvError::Closed) => return Err(Error::unavailable(anyhow::anyhow!("the hub closed"))),
                 },
-                _ = self.heartbeat.tick() => return Ok(Step::Heartbeat(self.newest().await?)),
-                () = tokio::time::sleep(RECHECK) => self.behind = self.newest().await? > self.seq,
+                // Not behind: everything up to here was delivered or passed over.
+                _ = self.heartbeat.tick() => return Ok(Step::Heartbeat(self.seq)),
             }
         }
     }
@@ -116,9 +115,5 @@ impl Follower {
         self.behind = full;
         self.page.extend(found.into_iter().map(Arc::new));
         Ok(())
-    }
-
-    async fn newest(&self) -> Result<i64> {
-        self.store.of(self.scope.clone()).events().newest().await
     }
 }

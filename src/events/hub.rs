@@ -1,26 +1,50 @@
-//! Fan-out inside one process: a bounded channel per tenant in use.
+//! Fan-out inside one process: a bounded channel per tenant in use, and one look at the table a second for
+//! all who listen to it.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, Receiver, Sender};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::redis_feed::RedisFeed;
-use crate::{id::TenantId, store::events::LoggedEvent};
+use crate::{
+    auth::TenantScope,
+    id::TenantId,
+    store::{Store, events::LoggedEvent},
+};
 
 /// How far a listener may fall behind before it reads from the table instead.
 const DEPTH: usize = 256;
+/// How long an event can stay unseen when its hint was lost.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// What a listener hears.
+#[derive(Clone, Debug)]
+pub(super) enum Live {
+    Event(Arc<LoggedEvent>),
+    /// The newest number in the table, seen a moment ago.
+    Head(i64),
+}
 
 /// Numbered events, to everyone in this process who listens to their tenant.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
 struct Inner {
-    topics: Mutex<HashMap<TenantId, broadcast::Sender<Arc<LoggedEvent>>>>,
+    topics: Mutex<HashMap<TenantId, Topic>>,
     /// With Redis, events of other processes come and ours go through a stream per tenant.
     redis: Option<RedisFeed>,
+}
+
+/// One tenant's listeners.
+struct Topic {
+    live: Sender<Live>,
+    /// Ends what feeds them.
+    _over: DropGuard,
 }
 
 impl Hub {
@@ -35,17 +59,19 @@ impl Hub {
     }
 
     /// Listens to a tenant from now on.
-    pub(super) fn listen(&self, tenant: TenantId) -> broadcast::Receiver<Arc<LoggedEvent>> {
+    pub(super) fn listen(&self, store: &Store, scope: &TenantScope) -> Receiver<Live> {
+        let tenant = scope.tenant();
         let mut topics = self.topics();
-        topics.retain(|_, topic| topic.receiver_count() > 0);
         if let Some(topic) = topics.get(&tenant) {
-            return topic.subscribe();
+            return topic.live.subscribe();
         }
-        let (topic, receiver) = broadcast::channel(DEPTH);
+        let (live, receiver) = broadcast::channel(DEPTH);
+        let over = CancellationToken::new();
         if let Some(redis) = &self.0.redis {
-            redis.follow(tenant, topic.clone());
+            redis.follow(tenant, live.clone(), over.clone());
         }
-        topics.insert(tenant, topic);
+        tokio::spawn(self.clone().watch(store.clone(), scope.clone(), live.clone()));
+        topics.insert(tenant, Topic { live, _over: over.drop_guard() });
         receiver
     }
 
@@ -62,12 +88,33 @@ impl Hub {
         for event in events {
             if let Some(topic) = topics.get(&event.tenant_id) {
                 // The last listener may have left just now.
-                drop(topic.send(Arc::new(event)));
+                drop(topic.live.send(Live::Event(Arc::new(event))));
             }
         }
     }
 
-    fn topics(&self) -> std::sync::MutexGuard<'_, HashMap<TenantId, broadcast::Sender<Arc<LoggedEvent>>>> {
+    /// Looks at the table for all listeners of a tenant, until there are none; then their topic goes.
+    async fn watch(self, store: Store, scope: TenantScope, live: Sender<Live>) {
+        let mut tick = tokio::time::interval(RECHECK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            {
+                // Under the lock, so that nobody joins a topic that is going.
+                let mut topics = self.topics();
+                if live.receiver_count() == 0 {
+                    topics.remove(&scope.tenant());
+                    return;
+                }
+            }
+            match store.of(scope.clone()).events().newest().await {
+                Ok(newest) => drop(live.send(Live::Head(newest))),
+                Err(error) => tracing::debug!(%error, "cannot look for events; trying again"),
+            }
+        }
+    }
+
+    fn topics(&self) -> MutexGuard<'_, HashMap<TenantId, Topic>> {
         self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

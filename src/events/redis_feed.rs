@@ -1,15 +1,17 @@
 //! Events between processes: a capped Redis stream per tenant, the event's number as entry id, and one
 //! reader per process and tenant in use. Losing Redis costs latency: followers poll the table.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, RedisResult,
-    aio::ConnectionManager,
+    aio::{ConnectionManager, ConnectionManagerConfig},
     streams::{StreamMaxlen, StreamReadOptions, StreamReadReply},
 };
 use tokio::sync::{OnceCell, broadcast};
+use tokio_util::sync::CancellationToken;
 
+use super::hub::Live;
 use crate::{id::TenantId, store::events::LoggedEvent};
 
 /// Entries kept per tenant: enough for a client that reconnects at once.
@@ -37,7 +39,10 @@ impl RedisFeed {
     }
 
     async fn try_publish(&self, events: &[LoggedEvent]) -> anyhow::Result<()> {
-        let connection = self.commands.get_or_try_init(|| self.client.get_connection_manager()).await?;
+        // The sequencer waits for this: an event that is not told now is found in the table.
+        let config = ConnectionManagerConfig::new().set_number_of_retries(0);
+        let connection =
+            self.commands.get_or_try_init(async || self.client.get_connection_manager_lazy(config)).await?;
         let mut pipe = redis::pipe();
         for event in events {
             let Some(seq) = event.seq else { continue };
@@ -56,18 +61,18 @@ impl RedisFeed {
         }
     }
 
-    /// Feeds `topic` until nobody listens to it.
-    pub(super) fn follow(&self, tenant: TenantId, topic: broadcast::Sender<Arc<LoggedEvent>>) {
+    /// Feeds `topic` until it is `over`.
+    pub(super) fn follow(&self, tenant: TenantId, topic: broadcast::Sender<Live>, over: CancellationToken) {
         let (client, key) = (self.client.clone(), self.key(tenant));
-        tokio::spawn(async move {
+        let feed = async move {
             let mut last = "$".to_owned();
-            while topic.receiver_count() > 0 {
-                if let Err(error) = read(&client, &key, &mut last, &topic).await {
-                    tracing::warn!(%error, "live events are interrupted");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+            loop {
+                let Err(error) = read(&client, &key, &mut last, &topic).await;
+                tracing::warn!(%error, "live events are interrupted");
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
-        });
+        };
+        tokio::spawn(over.run_until_cancelled_owned(feed));
     }
 }
 
@@ -75,22 +80,21 @@ async fn read(
     client: &redis::Client,
     key: &str,
     last: &mut String,
-    topic: &broadcast::Sender<Arc<LoggedEvent>>,
-) -> anyhow::Result<()> {
+    topic: &broadcast::Sender<Live>,
+) -> anyhow::Result<Infallible> {
     // A blocking read must not run into the default answer timeout of 500 ms.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     let options = StreamReadOptions::default().block(1_000).count(500);
-    while topic.receiver_count() > 0 {
+    loop {
         let reply: Option<StreamReadReply> =
             redis::AsyncCommands::xread_options(&mut connection, &[key], &[last.as_str()], &options).await?;
         for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
             if let Some(event) = entry.get::<Vec<u8>>("e").and_then(|body| serde_json::from_slice(&body).ok())
             {
-                drop(topic.send(Arc::new(event)));
+                drop(topic.send(Live::Event(Arc::new(event))));
             }
             *last = entry.id;
         }
     }
-    Ok(())
 }

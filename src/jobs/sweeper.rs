@@ -13,6 +13,8 @@ use crate::{
 
 /// Rows taken back in one transaction.
 const PAGE: u32 = 500;
+/// Outdated rows of one kind dropped in one transaction.
+const DROPPED: u32 = 1_000;
 /// Ended jobs stay where they can be asked for a while.
 const ARCHIVE_AFTER: Duration = Duration::from_secs(600);
 /// A consumer that held nothing for so long belongs to a process that is gone.
@@ -32,6 +34,7 @@ impl Sweeper {
         let mut tick = tokio::time::interval((self.lease / 10).min(Duration::from_secs(1)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count: u64 = 0;
+        let mut tidy_at: u64 = 0;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -52,15 +55,14 @@ impl Sweeper {
             {
                 tracing::warn!(%error, "cannot archive jobs");
             }
-            if count.is_multiple_of(60)
-                && let Err(error) = self.store.system().drop_answers(PAGE.into()).await
-            {
-                tracing::warn!(%error, "cannot drop old answers");
-            }
-            if count.is_multiple_of(60)
-                && let Err(error) = self.store.system().drop_attempts(PAGE.into()).await
-            {
-                tracing::warn!(%error, "cannot drop old attempts to sign in");
+            if count >= tidy_at {
+                let more = self.store.system().drop_outdated(DROPPED).await;
+                let more = more.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "cannot drop what is outdated");
+                    false
+                });
+                // A backlog goes a piece at every tick, so that leases are still looked after.
+                tidy_at = count + if more { 1 } else { 60 };
             }
             count += 1;
         }
@@ -76,13 +78,17 @@ impl Sweeper {
             }
             metrics::counter!("switchboard_jobs_reaped_total").increment(swept.undelivered);
             metrics::counter!("switchboard_jobs_lease_expired_total").increment(swept.abandoned);
-            metrics::counter!("switchboard_jobs_crash_quarantined_total").increment(swept.quarantined);
+            metrics::counter!("switchboard_jobs_crash_quarantined_total")
+                .increment(swept.quarantined.len() as u64);
             tracing::info!(
                 undelivered = swept.undelivered,
                 abandoned = swept.abandoned,
-                quarantined = swept.quarantined,
+                quarantined = swept.quarantined.len(),
                 "leases of jobs ran out"
             );
+            for (tenant, job) in &swept.quarantined {
+                tracing::error!(%tenant, %job, "a job took its worker down too often; it is dead");
+            }
             self.store.tell_ready(&swept.opened);
         }
     }

@@ -6,7 +6,7 @@ use prost::Message;
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
 use secrecy::ExposeSecret;
 
-use super::{SystemDb, TenantDb, Tx, sql::statement};
+use super::{TenantDb, Tx, sql::statement};
 use crate::{
     auth::IdempotencyKey,
     error::{Error, Result},
@@ -29,9 +29,6 @@ const KEEP: &str = "insert into idempotency_key \
          method = excluded.method, request_hash = excluded.request_hash, answer = excluded.answer, \
          create_time = excluded.create_time, expire_time = excluded.expire_time \
      where idempotency_key.expire_time <= excluded.create_time";
-
-const DROP: &str = "delete from idempotency_key where (tenant_id, key_hash) in \
-     (select tenant_id, key_hash from idempotency_key where expire_time <= $1 order by expire_time limit $2)";
 
 impl TenantDb {
     /// As [`transaction`](Self::transaction), for a command whose outcome `answer` puts into words. Under an
@@ -110,16 +107,5 @@ impl TenantDb<Tx> {
         ];
         let kept = self.conn().execute_raw(statement(self.backend(), KEEP, keep)).await?;
         if kept.rows_affected() == 0 { Err(Error::InProgress) } else { Ok(()) }
-    }
-}
-
-impl SystemDb {
-    /// Drops up to `limit` answers that are kept no longer; says how many.
-    pub async fn drop_answers(&self, limit: i64) -> Result<u64> {
-        self.transaction(async |db| {
-            let drop = statement(db.backend(), DROP, [db.env().now().into(), limit.into()]);
-            Ok(db.conn().execute_raw(drop).await?.rows_affected())
-        })
-        .await
     }
 }

@@ -12,7 +12,7 @@ use switchboard::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    support::{Pair, both},
+    support::{Cluster, Pair, both},
     transaction::store,
 };
 
@@ -106,6 +106,47 @@ async fn a_reader_whose_hints_are_lost_reads_the_table() {
         assert!(matches!(step, Step::Event(event) if event.seq == Some(1)));
     })
     .await;
+}
+
+/// A reader for whom nothing happens asks the database nothing; one look a second serves all readers of a
+/// tenant. So an outage that ends does not end the streams. On PostgreSQL alone: SQLite has no outage.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_reader_outlives_the_database() {
+    let cluster = Cluster::start();
+    let pair = Pair::of(&cluster).await;
+    let (store, scope) = store(&pair).await;
+    let hub = Hub::local();
+    let start =
+        async || Follower::start(store.clone(), &hub, scope.clone(), None, EventFilter::default()).await;
+    let mut readers = [start().await.unwrap(), start().await.unwrap()];
+
+    cluster.stop_postgres();
+    for reader in &mut readers {
+        let silent = tokio::time::timeout(Duration::from_secs(3), reader.next()).await;
+        assert!(silent.is_err(), "{silent:?}");
+    }
+    cluster.start_postgres();
+    let heard = async {
+        // The pool's connections are dead, and found out one by one.
+        while (store.of(scope.clone()).transaction(async |db| {
+            db.emit(Event::TenantUpdated { subject: "1".to_owned(), action: "test".to_owned() });
+            Ok(())
+        }))
+        .await
+        .is_err()
+        {}
+        let mut numbered = 0;
+        while numbered == 0 {
+            for shard in 0..8 {
+                numbered += store.system().number_events(shard, 10).await.map_or(0, |found| found.len());
+            }
+        }
+        for reader in &mut readers {
+            let step = reader.next().await.unwrap();
+            assert!(matches!(&step, Step::Event(event) if event.seq == Some(1)), "{step:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), heard).await.expect("they hear of it");
 }
 
 #[tokio::test]

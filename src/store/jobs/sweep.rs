@@ -14,7 +14,7 @@ use crate::{
     domain::queue::Queue,
     error::Result,
     id::{JobId, TenantId},
-    store::{SystemDb, TenantDb, Tx},
+    store::{SystemDb, TenantDb, Tx, sql::statement},
 };
 
 /// What a sweep found.
@@ -25,14 +25,14 @@ pub struct Swept {
     /// Running, and its worker fell silent.
     pub abandoned: u64,
     /// Abandoned once more after [`MOST_CRASHES`], when it was only to say that it is dead: now it is.
-    pub quarantined: u64,
+    pub quarantined: Vec<(TenantId, JobId)>,
     /// Whose queues have new ready jobs behind those that ended.
     pub opened: Vec<(TenantId, Queue)>,
 }
 
 impl Swept {
     pub fn total(&self) -> u64 {
-        self.undelivered + self.abandoned + self.quarantined
+        self.undelivered + self.abandoned + self.quarantined.len() as u64
     }
 }
 
@@ -47,15 +47,16 @@ const SWEEP: &str = "update job set \
 const SWEEP_POSTGRES: &str = "from (select tenant_id as t, id as i, state as was from job \
          where state in (1, 2) and lease_until <= now() order by lease_until limit $1 for update skip locked) c \
      where job.tenant_id = c.t and job.id = c.i and (job.state + 0) in (1, 2) \
-     returning job.tenant_id, job.order_key, job.queue, job.state, c.was";
+     returning job.tenant_id, job.id, job.order_key, job.queue, job.state, c.was";
 
 const EXPIRED_SQLITE: &str = "select tenant_id, id, state as was from job \
      where state in (1, 2) and lease_until <= {now} order by lease_until limit $1";
 
 const SWEEP_SQLITE: &str = "where tenant_id = $1 and id = $3 and (state + 0) in (1, 2) \
-     returning tenant_id, order_key, queue, state";
+     returning tenant_id, id, order_key, queue, state";
 
-const MOST_ARCHIVED: i64 = 5_000;
+/// Jobs moved in one transaction: on SQLite, nobody else writes meanwhile.
+const MOST_ARCHIVED: i64 = 1_000;
 
 impl SystemDb {
     /// Takes back up to `limit` jobs whose lease ran out.
@@ -69,7 +70,9 @@ impl SystemDb {
                 match (was, state) {
                     (1, READY) => swept.undelivered += 1,
                     (_, READY) => swept.abandoned += 1,
-                    (_, DEAD) => swept.quarantined += 1,
+                    (_, DEAD) => {
+                        swept.quarantined.push((row.try_get("", "tenant_id")?, row.try_get("", "id")?))
+                    }
                     _ => {}
                 }
                 if state != READY
@@ -118,8 +121,8 @@ impl SystemDb {
         .await
     }
 
-    /// Moves jobs that ended more than `age` ago into the log; returns how many. An ordered one stays until
-    /// its gate is past it.
+    /// Moves jobs that ended more than `age` ago into the log, at most a thousand; returns how many. An
+    /// ordered one stays until its gate is past it.
     pub async fn archive_jobs(&self, age: Duration) -> Result<u64> {
         let past = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
         let (old, value): (_, Value) = match self.backend() {
@@ -135,18 +138,28 @@ impl SystemDb {
         let columns =
             "tenant_id, id, queue, kind, state, epoch, tries, crashes, last_error, created_at, finished_at";
         self.transaction(async |db| {
-            let lock = if db.backend() == DbBackend::Postgres { " for update skip locked" } else { "" };
+            if db.backend() == DbBackend::Postgres {
+                let moved = format!(
+                    "with old as materialized ({select} for update skip locked), \
+                     gone as (delete from job where (tenant_id, id) in (select tenant_id, id from old) \
+                         returning {columns}) \
+                     insert into job_log ({columns}) select {columns} from gone"
+                );
+                return db.change(&moved, [value.clone()]).await;
+            }
+            // SQLite cannot insert what a deletion returns: what was copied is what came last into the log.
+            let last = "select coalesce(max(rowid), 0) as last from job_log";
+            let last = db.conn().query_one_raw(statement(db.backend(), last, [])).await?;
+            let last: i64 = last.map(|row| row.try_get("", "last")).transpose()?.unwrap_or(0);
             let copy = format!(
-                "insert into job_log ({columns}) select {columns} from job \
-                 where (tenant_id, id) in ({select}{lock}) on conflict do nothing"
+                "insert into job_log ({columns}) select {columns} from job where (tenant_id, id) in ({select})"
             );
-            let copied = db.change(&copy, [value.clone()]).await?;
-            if copied == 0 {
+            if db.change(&copy, [value.clone()]).await? == 0 {
                 return Ok(0);
             }
-            let delete = "delete from job where state in (3, 4, 5) and exists (select 1 from job_log l \
-                 where l.tenant_id = job.tenant_id and l.id = job.id and l.finished_at = job.finished_at)";
-            db.change(delete, []).await
+            let delete = "delete from job where (tenant_id, id) in \
+                 (select tenant_id, id from job_log where rowid > $1)";
+            db.change(delete, [last.into()]).await
         })
         .await
     }

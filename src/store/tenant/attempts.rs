@@ -2,7 +2,7 @@
 //! guesses in parallel count too.
 //! Unscoped because: whoever signs in has no tenant yet.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::{
@@ -11,9 +11,6 @@ use crate::{
     store::{SystemDb, Tx, sql::statement},
 };
 
-/// Rows that count for nothing any more are dropped after a day.
-const KEPT: TimeDelta = TimeDelta::days(1);
-
 /// The write, changing nothing, takes the row's lock.
 const SEEN: &str = "insert into sign_in_attempt (account, network, failures, last_at) values ($1, $2, 0, $3) \
      on conflict (account, network) do update set failures = sign_in_attempt.failures \
@@ -21,8 +18,6 @@ const SEEN: &str = "insert into sign_in_attempt (account, network, failures, las
 const COUNT: &str =
     "update sign_in_attempt set failures = $3, last_at = $4 where account = $1 and network = $2";
 const FORGIVE: &str = "delete from sign_in_attempt where account = $1 and network = $2";
-const DROP: &str = "delete from sign_in_attempt where (account, network) in \
-     (select account, network from sign_in_attempt where last_at < $1 order by last_at limit $2)";
 
 /// The attempts on one account (SHA-256 of its e-mail key, known or not) from one network.
 pub struct Attempts<'a, C> {
@@ -34,17 +29,6 @@ pub struct Attempts<'a, C> {
 impl<C: ConnectionTrait> SystemDb<C> {
     pub fn attempts<'a>(&'a self, account: [u8; 32], network: &'a str) -> Attempts<'a, C> {
         Attempts { db: self, account, network }
-    }
-}
-
-impl SystemDb {
-    /// Drops up to `limit` rows that count for nothing any more; says how many.
-    pub async fn drop_attempts(&self, limit: i64) -> Result<u64> {
-        self.transaction(async |db| {
-            let old = [(db.env().now() - KEPT).into(), limit.into()];
-            Ok(db.conn().execute_raw(statement(db.backend(), DROP, old)).await?.rows_affected())
-        })
-        .await
     }
 }
 

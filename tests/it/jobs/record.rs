@@ -131,7 +131,8 @@ async fn leases_that_ran_out_come_back_and_a_job_that_never_ends_well_is_dead() 
             assert_eq!(system.sweep(10).await.unwrap(), Default::default(), "the lease holds");
             assert_eq!(system.heartbeat(&tickets, Duration::ZERO).await.unwrap(), [Held::Ours]);
             let swept = system.sweep(10).await.unwrap();
-            assert_eq!((swept.abandoned, swept.quarantined), if crashes < 4 { (1, 0) } else { (0, 1) });
+            let dead = if crashes < 4 { Vec::new() } else { vec![(bench.tenant(), id)] };
+            assert_eq!((swept.abandoned, swept.quarantined), (u64::from(dead.is_empty()), dead));
             assert_eq!(bench.row(id).await.crashes, crashes);
         }
         assert_eq!(bench.row(id).await.state, DEAD);
@@ -317,6 +318,31 @@ async fn a_pause_without_end_is_recorded_like_any_other() {
         assert_eq!(recorded.len(), ids.len());
         assert_eq!((bench.count(DONE).await, bench.count(READY).await), (1, 3));
         assert!(admit(&bench, 10).await.is_empty(), "none of them is due");
+    })
+    .await;
+}
+
+/// A backlog moves a thousand at a time, each job once.
+#[tokio::test]
+async fn a_backlog_of_ended_jobs_moves_in_pieces() {
+    on_databases(async |bench| {
+        let jobs: Vec<Scripted> = (0..2_300).map(|n| Scripted::new(n, &[])).collect();
+        bench.promise(&jobs, Terms::now()).await;
+        let past = Env::system().now() - chrono::TimeDelta::hours(1);
+        let end = format!("update job set state = {DONE}, finished_at = $1");
+        bench.ask(&end, [past.into()]).await;
+        let mut pieces = Vec::new();
+        loop {
+            match bench.store.system().archive_jobs(TTL).await.unwrap() {
+                0 => break,
+                moved => pieces.push(moved),
+            }
+        }
+        assert_eq!(pieces, [1_000, 1_000, 300]);
+        assert!(bench.rows().await.is_empty());
+        let logged = bench.ask("select count(distinct id) as ids, count(*) as n from job_log", []).await;
+        let count = |name: &str| logged[0].try_get::<i64>("", name).unwrap();
+        assert_eq!((count("ids"), count("n")), (2_300, 2_300));
     })
     .await;
 }
