@@ -26,8 +26,9 @@ pub async fn measure(report: &mut Report, services: &Services, server: &Server, 
     };
     let (capacity, cpu) = server.during(shop.ingest(&server.address, full, 1)).await;
 
-    let recording = Recording::of(services, async {
-        let answer = ask(&server.address, Wire::Http1, shop.webhook(&server.address, 2, 0)).await;
+    let recording = Recording::of(services, async |number| {
+        let answer =
+            ask(&server.address, Wire::Http1, shop.webhook(&server.address, 2, number * CUSTOMERS)).await;
         assert!(fine_http(&answer), "{answer:?}");
     })
     .await;

@@ -57,7 +57,7 @@ impl Bench<'_> {
 
         let answer = ask(address, Wire::Http2, call.clone()).await;
         assert!(fine_grpc(&answer), "{answer:?}");
-        let recording = Recording::of(services, async {
+        let recording = Recording::of(services, async |_| {
             drop(ask(address, Wire::Http2, call.clone()).await);
         })
         .await;

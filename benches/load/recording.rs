@@ -39,8 +39,9 @@ pub struct Variation {
 }
 
 impl Recording {
-    /// Has PostgreSQL log what `request` causes. Nothing else may use the database meanwhile.
-    pub async fn of(services: &Services, request: impl Future<Output = ()>) -> Self {
+    /// Has PostgreSQL log what the second of two requests causes: the first one brings back what the server
+    /// remembers for a moment, such as the session. Nothing else may use the database meanwhile.
+    pub async fn of(services: &Services, request: impl AsyncFn(u64)) -> Self {
         services.sql(&[
             "alter system set log_line_prefix = '%a '",
             "alter system set log_statement = 'all'",
@@ -48,8 +49,11 @@ impl Recording {
         ]);
         // The server's sessions read the setting when the signal reaches them.
         tokio::time::sleep(Duration::from_millis(300)).await;
+        request(0).await;
+        // The server notes aside that a session was used.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         let before = services.log().len();
-        request.await;
+        request(1).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         let log = services.log();
         services.sql(&["alter system reset log_statement", "select pg_reload_conf()"]);

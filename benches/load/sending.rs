@@ -35,7 +35,7 @@ pub async fn measure(report: &mut Report, services: &Services, server: &Server, 
         conversation_id: conversations[0].clone(),
         ..Default::default()
     };
-    let recording = Recording::of(services, async {
+    let recording = Recording::of(services, async |_| {
         let answer = ask(address, Wire::Http2, shop.call(address, SEND, &one)).await;
         assert!(fine_grpc(&answer), "{answer:?}");
     })
