@@ -71,7 +71,7 @@ impl SystemDb {
                     (1, READY) => swept.undelivered += 1,
                     (_, READY) => swept.abandoned += 1,
                     (_, DEAD) => {
-                        swept.quarantined.push((row.try_get("", "tenant_id")?, row.try_get("", "id")?))
+                        swept.quarantined.push((row.try_get("", "tenant_id")?, row.try_get("", "id")?));
                     }
                     _ => {}
                 }

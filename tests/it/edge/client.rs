@@ -106,11 +106,14 @@ pub async fn call(connection: &Connection, path: &str, headers: &[(&str, &str)],
 /// A call over gRPC-Web on HTTP/1.1, to its end.
 pub async fn web(server: SocketAddr, path: &str, headers: &[(&str, &str)], message: &[u8]) -> Called {
     let kind = [("Content-Type", "application/grpc-web+proto"), ("X-Grpc-Web", "1")];
-    web_answer(send(server, "POST", path, &[&kind[..], headers].concat(), Some(&frame(message))).await, false)
+    web_answer(
+        &send(server, "POST", path, &[&kind[..], headers].concat(), Some(&frame(message))).await,
+        false,
+    )
 }
 
 /// What a browser reads in an answer, in base64 if `text`.
-pub fn web_answer(answer: Answer, text: bool) -> Called {
+pub fn web_answer(answer: &Answer, text: bool) -> Called {
     let mut headers = HeaderMap::new();
     for (name, value) in &answer.headers {
         headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());

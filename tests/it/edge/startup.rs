@@ -1,7 +1,11 @@
 //! What the server refuses to start with.
 
 use prost_reflect::DescriptorPool;
-use switchboard::edge::{reserved_paths, transcode::Transcoder, unmounted};
+use switchboard::edge::{
+    reserved_paths,
+    transcode::{Route, Transcoder},
+    unmounted,
+};
 
 use crate::support::{Pair, app::TestApp, rpc};
 use crate::transcoding::{gadgets, pool, widgets};
@@ -27,7 +31,7 @@ async fn every_rpc_is_served_bound_and_has_a_policy() {
     let (_, running) = app.serve().await; // refuses to start otherwise
     running.stop().await;
     let transcoder = Transcoder::new(&rpc::POOL, reserved()).unwrap();
-    let bound: Vec<String> = transcoder.routes().map(|route| route.grpc_path()).collect();
+    let bound: Vec<String> = transcoder.routes().map(Route::grpc_path).collect();
     for method in rpc::methods() {
         let path = rpc::path(&method);
         assert!(bound.contains(&path), "{path} has no HTTP binding");

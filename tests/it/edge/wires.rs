@@ -124,7 +124,7 @@ async fn content_types_may_have_parameters() {
     ] {
         let answer =
             send(address(&server), "POST", PLANS, &[("Content-Type", kind)], Some(&frame(&[]))).await;
-        let called = web_answer(answer, false);
+        let called = web_answer(&answer, false);
         assert_eq!(called.status.code(), Code::Ok, "{kind}");
         assert_eq!(called.messages.len(), 1, "{kind}");
     }
@@ -148,7 +148,7 @@ async fn base64_may_arrive_in_pieces() {
          Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n{}0\r\n\r\n",
         chunks.collect::<String>()
     );
-    let called = web_answer(client::bytes(at, request.as_bytes()).await, true);
+    let called = web_answer(&client::bytes(at, request.as_bytes()).await, true);
     assert_eq!((called.status.code(), called.messages.len()), (Code::Ok, 1), "{:?}", called.status);
     assert_eq!(called.headers["content-type"], "application/grpc-web-text+proto");
 }

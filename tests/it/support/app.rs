@@ -24,7 +24,6 @@ pub struct TestApp {
 
 /// Somebody who is signed in.
 pub struct Person {
-    pub email: String,
     pub token: String,
     /// `usr_…`.
     pub user: String,
@@ -73,14 +72,6 @@ impl TestApp {
         answer.unwrap_or_else(|refusal| panic!("{method}: {refusal:?}"))
     }
 
-    /// As `call` by somebody, expecting a refusal.
-    pub async fn refused(&self, method: &str, person: &Person, request: Value) -> Refusal {
-        match self.call(method, Some(&person.token), request).await {
-            Ok(answer) => panic!("{method} was not refused: {answer}"),
-            Err(refusal) => refusal,
-        }
-    }
-
     /// Whether anyone may call the path.
     pub fn is_public(&self, path: &str) -> bool {
         self.app.policies().of(path).is_some_and(|policy| policy.audience == Audience::Public)
@@ -114,7 +105,6 @@ impl TestApp {
         assert_eq!(answer["success"], true, "{email} is taken");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Person {
-            email: email.to_owned(),
             token: text(&answer["sessionToken"]),
             user: text(&answer["user"]["id"]),
             tenant: text(&answer["tenant"]["id"]),
