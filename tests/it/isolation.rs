@@ -6,7 +6,7 @@ use std::{
     sync::Mutex,
 };
 
-use chrono::{SecondsFormat, TimeDelta, Utc};
+use chrono::{SecondsFormat, TimeDelta};
 use prost::Message;
 use prost_reflect::{
     DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage, Value,
@@ -49,7 +49,7 @@ async fn belongings(app: &TestApp, owner: &Person, staff: &str) -> HashMap<&'sta
     let invite = json!({"email": "someone@else.example", "role": "ROLE_VIEWER"});
     let invite = app.ok("MemberService.InviteMember", owner, invite).await;
     let members = app.ok("MemberService.ListMembers", owner, json!({})).await;
-    let end = (Utc::now() + TimeDelta::days(30)).to_rfc3339_opts(SecondsFormat::Secs, true);
+    let end = (app.store().env().now() + TimeDelta::days(30)).to_rfc3339_opts(SecondsFormat::Secs, true);
     let grant = json!({"tenantId": owner.tenant, "endTime": end, "reason": "goodwill"});
     let grant = app.call("GrantService.CreateGrant", Some(staff), grant).await.expect("granted");
     let talk = crate::support::talk::begin(app, owner, channel["channel"]["id"].as_str().unwrap(), "s").await;

@@ -118,7 +118,7 @@ async fn work(pair: &Pair) {
     let key = stage.ok(Who::Owner, "CreateApiKey", key).await;
     stage.app.call("ListConversations", key["secret"].as_str(), json!({})).await.unwrap();
     stage.keyed(Who::Owner, "once", "CreateProduct", json!({"name": "Pump", "sku": "P"})).await.unwrap();
-    let end = (chrono::Utc::now() + chrono::TimeDelta::days(9)).to_rfc3339();
+    let end = (switchboard::env::Env::system().now() + chrono::TimeDelta::days(9)).to_rfc3339();
     let grant = json!({"tenantId": stage.owner.tenant, "endTime": end, "reason": "a gift"});
     stage.ok(Who::Staff, "CreateGrant", grant).await;
 

@@ -1,5 +1,5 @@
 //! What is of no use any more goes, and nothing else does.
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement, Value};
 use serde_json::json;
 use switchboard::id::{ChannelId, TenantId};
@@ -30,7 +30,7 @@ async fn what_is_of_no_use_goes_and_nothing_else() {
         let channel = json!({"name": "CRM", "webhook": {}});
         let channel = app.ok("CreateChannel", &ada, channel).await;
         let channel = channel["channel"]["id"].as_str().unwrap().parse::<ChannelId>().unwrap();
-        let ago = |days: i64| Value::from(Utc::now() - TimeDelta::days(days));
+        let ago = |days: i64| Value::from(app.store().env().now() - TimeDelta::days(days));
         let id = |number: u128| Value::from(Uuid::from_u128(number));
         let own = |id: Value| vec![tenant.into(), id];
 
@@ -43,7 +43,7 @@ async fn what_is_of_no_use_goes_and_nothing_else() {
         }
         for (network, hours) in [("old", 25), ("new", 23)] {
             let sql = "insert into sign_in_attempt (account, network, failures, last_at) values ($1, $2, 1, $3)";
-            let at = Utc::now() - TimeDelta::hours(hours);
+            let at = app.store().env().now() - TimeDelta::hours(hours);
             run(&database, sql, vec![vec![1u8; 32].into(), network.into(), at.into()]).await;
         }
         let body = || Value::from(json!({"as": "it came"}));
