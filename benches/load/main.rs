@@ -5,6 +5,9 @@
 //! the same run: pgbench with the statements that PostgreSQL received for one request of the same kind, and a bare
 //! tonic echo with messages of the same size. A request that fails ends the run with an error.
 //!
+//! A read needs both, one after the other, on the same cores: that is the ceiling it is held against; the ratio to each
+//! alone stands behind `#`.
+//!
 //! `cargo bench --bench load -- reads` measures one group: see [`GROUPS`].
 
 mod echo;
