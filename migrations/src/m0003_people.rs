@@ -26,6 +26,7 @@ impl MigrationTrait for Migration {
                 update_time {time} not null
             );
             create unique index user_email on \"user\" (email_key);
+            create index user_platform on \"user\" (platform_role) where platform_role is not null;
             create unique index user_platform_owner on \"user\" (platform_role) where platform_role = 'owner';
 
             create table member (

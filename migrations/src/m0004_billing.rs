@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
                 create_time {time} not null,
                 update_time {time} not null
             );
-            create index plan_on_sale on plan (currency, amount, id) where on_sale;
+            create index plan_on_sale on plan (on_sale, currency, amount, id);
             insert into plan values (
                 'pro-monthly', 'Switchboard Pro', 'USD', 5000, 'month', true, 1,
                 '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00'

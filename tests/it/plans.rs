@@ -89,7 +89,7 @@ fn plans(log: &str) -> Vec<String> {
     plans
 }
 
-/// The tables that a plan reads from end to end: without an index, or along one without asking it anything.
+/// The tables that a plan reads from end to end.
 fn scanned(plan: &str) -> Vec<String> {
     let scans = plan.lines().filter_map(|line| line.split_once("Seq Scan on ").map(|(_, rest)| rest));
     scans.map(|rest| rest.split(' ').next().unwrap_or_default().to_owned()).collect()

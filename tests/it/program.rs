@@ -5,7 +5,10 @@ use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, proces
 use serde_json::json;
 use switchboard::{app::App, config::Config, env::Env};
 
-use crate::support::{Cluster, Pair, app::TestApp, server::KEYS};
+use crate::{
+    conventions::stage::{Stage, Who},
+    support::{Cluster, Pair, app::TestApp, both, server::KEYS},
+};
 
 /// Runs `switchboard ARGUMENTS` with these settings and those that PostgreSQL needs; exit code and what it
 /// said on standard error.
@@ -136,4 +139,23 @@ async fn a_server_starts_without_redis_and_finds_it_later() {
     tokio::time::timeout(std::time::Duration::from_secs(30), found).await.expect("ready");
     app.ok("TenantService.GetTenant", &ada, json!({})).await;
     running.stop().await;
+}
+
+/// Whatever tenants set, the platform's switch keeps every draft for a person.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_platform_can_forbid_sending_without_a_person() {
+    for allowed in ["true", "false"] {
+        both(async |pair| {
+            let stage = Stage::with(&pair, &[("SWITCHBOARD_AUTOSEND", allowed)]).await;
+            let mine = json!({"autosendEnabled": true, "autosendAllowed": true});
+            stage.ok(Who::Owner, "UpdateDecisionSettings", mine).await;
+            let talk = stage.writes("15550000001").await;
+            let draft = json!({"suggestionId": stage.draft(&talk).await["id"]});
+            let policy = &stage.ok(Who::Owner, "ExplainSuggestion", draft).await["policy"];
+            assert_eq!(policy["autosendEnabled"], allowed == "true", "{policy}");
+            assert_eq!(policy["autosendAllowed"], true, "{policy}");
+            stage.stop().await;
+        })
+        .await;
+    }
 }

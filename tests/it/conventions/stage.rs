@@ -40,6 +40,11 @@ pub enum Who {
 
 impl Stage {
     pub async fn start(pair: &Pair) -> Self {
+        Self::with(pair, &[]).await
+    }
+
+    /// As `start`, with more settings by their names in the environment.
+    pub async fn with(pair: &Pair, more: &[(&str, &str)]) -> Self {
         let settings = [
             ("SWITCHBOARD_OWNER_EMAIL", STAFF.0),
             ("SWITCHBOARD_OWNER_PASSWORD", STAFF.1),
@@ -48,6 +53,7 @@ impl Stage {
             ("SWITCHBOARD_RATE_WRITE", "off"),
             ("SWITCHBOARD_RATE_AI", "off"),
         ];
+        let settings: Vec<_> = more.iter().chain(&settings).copied().collect();
         let app = TestApp::with(pair, &settings).await;
         let (_, running) = app.serve().await;
         let owner = app.sign_up("owner@shop.example").await;
