@@ -26,6 +26,8 @@
 //!
 //! * **One write path.** [`store::TenantDb::transaction`] (or its system twin) is the only way to write.
 //!   Rows, the events and jobs they cause and the audit entry commit together or not at all.
+//! * **A command may come twice.** Handlers write through [`store::TenantDb::command`]: under the same
+//!   idempotency key it happens once, and its answer commits with its effect.
 //! * **Tenants are separated by types and keys.** The road to a tenant's rows is `store.of(scope)`, and a
 //!   [`auth::TenantScope`] comes from a verified credential or a stored row, never from a request field.
 //!   Every foreign key carries the tenant: a row cannot point into another one.

@@ -44,6 +44,8 @@ async fn the_first_conversation_goes_as_it_is_written() {
         ] {
             assert!(said.contains(expected), "{expected} is missing in:\n{said}");
         }
+        let products: Vec<&str> = said.lines().filter(|line| line.starts_with("\"prd_")).collect();
+        assert!(products.len() == 2 && products[0] == products[1], "{products:?}");
     })
     .await;
 }
