@@ -91,8 +91,14 @@ async fn drafted(app: &TestApp, owner: &Person) -> String {
     drafted.expect("a draft")
 }
 
-/// The id kind that a field takes, by its name: `conversation_id` → `con`; a bare `id` is chosen by the
-/// caller and names nothing that exists.
+/// Whether a field is the id that something new is to have: it names nothing that exists.
+fn chosen_by_caller(field: &FieldDescriptor) -> bool {
+    let created = field.name().strip_suffix("_id").map(|name| name.replace('_', ""));
+    let request = field.parent_message().name().to_lowercase();
+    field.name() == "id" || created.is_some_and(|name| request == format!("create{name}request"))
+}
+
+/// The id kind that a field takes, by its name: `conversation_id` → `con`.
 fn kind(field: &FieldDescriptor) -> Option<&'static str> {
     let name = field.name().strip_suffix("_ids").or_else(|| field.name().strip_suffix("_id"))?;
     if field.kind() != Kind::String {
@@ -121,7 +127,7 @@ fn fill(
             continue;
         }
         let value = match field.kind() {
-            Kind::String if field.name() == "id" => continue,
+            Kind::String if chosen_by_caller(&field) => continue,
             Kind::String => match kind(&field) {
                 Some(prefix) => match ids(prefix) {
                     Some(id) => Value::String(id),
