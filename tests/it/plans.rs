@@ -8,9 +8,11 @@ use std::{
 
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
+use switchboard::domain::signature;
 
 use crate::{
-    conventions::stage::{Stage, Who},
+    conventions::stage::{self, Stage, Who},
+    conversation::{payload, shop},
     support::{Cluster, Pair, server::KEYS},
 };
 
@@ -46,9 +48,10 @@ async fn every_statement_of_a_days_work_finds_its_rows_by_an_index() {
 
     let log = cluster.scratch().parent().expect("the servers' folder").join("postgres/log");
     let plans = plans(&std::fs::read_to_string(log).unwrap());
-    for needed in ["webhook's channel", "numbering", "admission", "passages"] {
+    for needed in ["webhook's channel", "number's channels", "numbering", "admission", "passages"] {
         let words = match needed {
             "webhook's channel" => "\"channel\"",
+            "number's channels" => "channel_of_account",
             "numbering" => "update event set seq",
             "admission" => "update job",
             _ => "passage_term",
@@ -129,6 +132,10 @@ async fn work(pair: &Pair) {
         drafts.push(stage.draft(&talk).await["id"].clone());
         talks.push(talk);
     }
+    let shared = payload::written("15550000009", "wamid.shared", 0, "To the address of all").to_string();
+    let signature = signature::meta(stage::SECRET, shared.as_bytes());
+    let shared = shop::raw(&shared, "x-hub-signature-256", &signature);
+    stage.app.app.ingress().receive_shared(&shared).await.unwrap();
     let of = |id: &Value| json!({"suggestionId": id});
     stage.ok(Who::Owner, "Approve", of(&drafts[0])).await;
     stage.ok(Who::Owner, "ExplainSuggestion", of(&drafts[0])).await;

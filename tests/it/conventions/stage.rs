@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-const SECRET: &str = "app-secret";
+pub const SECRET: &str = "app-secret";
 const STAFF: (&str, &str) = ("root@platform.example", "Platform-owner-1");
 
 pub struct Stage {
