@@ -26,8 +26,9 @@ pub struct Telemetry {
 /// # Errors
 /// The endpoint is none.
 pub fn start(log: &Log, otlp: Option<&str>) -> anyhow::Result<Telemetry> {
-    // The migrations that are applied at a first start are no news.
-    let quieter = |level: &str| EnvFilter::try_new(format!("sea_orm_migration=warn,{level}"));
+    // What migrations do at each start is no news.
+    const QUIET: &str = "sea_orm_migration=warn,sqlx::postgres::notice=warn";
+    let quieter = |level: &str| EnvFilter::try_new(format!("{QUIET},{level}"));
     let filter = quieter(&log.level).or_else(|_| quieter("info")).unwrap_or_default();
     let lines = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     let lines = match log.format {
