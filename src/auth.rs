@@ -4,6 +4,7 @@ pub mod facts;
 mod idempotency;
 pub mod password;
 pub mod seal;
+pub mod tls;
 pub mod token;
 
 use std::sync::Arc;

@@ -35,7 +35,6 @@ use std::{
     time::Duration,
 };
 
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -46,7 +45,7 @@ pub use self::{
     inbound::{Delivered, Inbound},
     ledger::{Ledger, Provider, SentMessage},
 };
-use crate::env::Env;
+use crate::{auth::tls, env::Env};
 
 /// The program that plays the providers.
 pub struct Sandbox;
@@ -158,14 +157,8 @@ struct State {
 
 impl State {
     fn new(env: Env, url: String) -> Self {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls::client())
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(Duration::from_secs(20));

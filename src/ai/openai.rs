@@ -1,10 +1,9 @@
 //! Any server that speaks `POST {base}/chat/completions`
 //! (<https://platform.openai.com/docs/api-reference/chat/create>): one call drafts, a second one judges.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use reqwest::Client;
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,14 +11,13 @@ use tokio::time::Instant;
 
 use super::{Call, Draft, DraftInput, Fault, Purpose, bounded, hash, prompt, templates};
 use crate::{
+    auth::tls,
     config::Model,
-    domain::{explain::Language, intent::Intent, retrieval::basis_points},
+    domain::{explain::Language, intent::Intent, retrieval::basis_points, wait::retry_after},
 };
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(45);
-/// What a server may have us wait at most before the next try.
-const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// A client of one server and one model.
 pub struct OpenAi {
@@ -128,14 +126,8 @@ fn score(value: Option<&Value>) -> i32 {
 impl OpenAi {
     /// A client of the endpoint that the settings name.
     pub fn new(model: &Model) -> Self {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let http = Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls::client())
             .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(5))
             .timeout(TIMEOUT);
@@ -237,9 +229,7 @@ impl OpenAi {
         let status = answer.status();
         if !status.is_success() {
             let after = answer.headers().get(http::header::RETRY_AFTER);
-            let after = after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-            // Whatever it says, a customer does not wait longer.
-            let after = after.map(|asked| asked.min(MAX_WAIT));
+            let after = after.and_then(|value| retry_after(value.to_str().ok()?));
             let retry = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 429);
             let text = format!("the model's server answered {}", status.as_u16());
             return Err(Problem { retry, after, text });

@@ -10,6 +10,7 @@ use tower::{Layer, util::BoxCloneSyncService};
 
 use super::App;
 use crate::{
+    access,
     edge::{self, Edge, Grpc, Plain, Webhooks, transcode::Transcoder},
     service, wire,
 };
@@ -47,7 +48,7 @@ impl App {
         let origins = self.config.cors_origins.iter().map(|origin| HeaderValue::from_str(origin));
         let cors = edge::Cors::new(origins.collect::<Result<Vec<_>, _>>()?);
         let options = edge::transcode::Options {
-            forwarded_headers: FORWARDED.map(HeaderName::from_static).to_vec(),
+            forwarded_headers: [&access::HEADERS[..], &FORWARDED].concat(),
             cors: cors.clone(),
             max_request_bytes: self.config.max_request_bytes,
             reserved_paths: edge::reserved_paths(),
@@ -101,18 +102,10 @@ impl App {
 }
 
 /// Headers of a REST request that its gRPC call keeps.
-const FORWARDED: [&str; 11] = [
-    "authorization",
-    "cookie",
-    "origin",
-    "sec-fetch-site",
-    "x-requested-with",
-    "x-request-id",
-    "x-session",
-    "x-forwarded-for",
-    "idempotency-key",
-    "last-event-id",
-    "traceparent",
+const FORWARDED: [HeaderName; 3] = [
+    HeaderName::from_static("x-session"),
+    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("traceparent"),
 ];
 
 /// The OpenAPI document of a server at `url`.

@@ -5,12 +5,8 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
 
-use super::{
-    Refusal, Retry, Sent,
-    http::{Answer, MAX_WAIT},
-    json::strip,
-};
-use crate::domain::delivery::Reason;
+use super::{Refusal, Retry, Sent, http::Answer, json::strip};
+use crate::domain::{delivery::Reason, wait};
 
 /// What is left of a provider's words.
 pub(super) const MAX_DETAIL: usize = 300;
@@ -28,7 +24,7 @@ impl Refusal {
 
     /// To be tried again after so many seconds, an hour at most.
     pub(super) fn after(reason: Reason, detail: &str, seconds: u64) -> Self {
-        Self::new(reason, detail, Retry::After(Duration::from_secs(seconds).min(MAX_WAIT)))
+        Self::new(reason, detail, Retry::After(Duration::from_secs(seconds).min(wait::LONGEST)))
     }
 
     /// Nothing works until the account is repaired.

@@ -1,19 +1,16 @@
 //! The HTTP client for everything that tenants configure: bounded in time and size, no redirects, no
 //! proxy of the environment, and public addresses only unless a setting says otherwise.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, time::Duration};
 
 use ::http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use super::address::{self, NotAllowed, PublicOnly};
+use crate::{auth::tls, domain::wait};
 
 /// Answers are short; a provider that talks longer is not believed.
 const MAX_ANSWER: usize = 256 * 1024;
-
-/// What a provider may have us wait at most before the next try.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// A client to call providers with. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
@@ -41,14 +38,8 @@ impl Http {
     /// `allow_private` admits loopback and private networks, and plain http: for the sandbox, and where
     /// the operator trusts every tenant. `timeout` bounds a request from connect to the last byte.
     pub fn new(allow_private: bool, timeout: Duration) -> Self {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring speaks TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let client = Client::builder()
-            .tls_backend_preconfigured(tls)
+            .tls_backend_preconfigured(tls::client())
             .user_agent(concat!("switchboard/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .no_proxy()
@@ -115,11 +106,8 @@ fn failed(error: &reqwest::Error) -> Answer {
     }
 }
 
-/// In seconds; the form with a date is not used by the providers we call. A tenant chooses who answers: no
-/// answer may put a message off for longer than [`MAX_WAIT`].
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let asked = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)?;
-    Some(asked.min(MAX_WAIT))
+    wait::retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
 #[cfg(test)]

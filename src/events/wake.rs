@@ -44,7 +44,7 @@ async fn tell(mut own: Receiver<Hint>, client: &redis::Client, channel: &str, me
         while hints.len() < MOST
             && let Ok(hint) = own.try_recv()
         {
-            merge(&mut hints, hint);
+            hint.join(&mut hints);
         }
         if let Err(error) = publish(&mut connection, client, channel, &write(me, &hints)).await {
             tracing::debug!(%error, "other processes are not woken; they look by themselves");
@@ -87,17 +87,6 @@ async fn listen(hints: &Hints, client: &redis::Client, channel: &str, me: Uuid) 
         }
     }
     Ok(())
-}
-
-/// One entry a tenant: a message says where to look, not how often.
-fn merge(hints: &mut Vec<Hint>, hint: Hint) {
-    match hints.iter_mut().find(|known| known.tenant == hint.tenant) {
-        Some(known) => {
-            known.events |= hint.events;
-            known.queues |= hint.queues;
-        }
-        None => hints.push(hint),
-    }
 }
 
 /// Who speaks, then for each tenant its id and the bits of what to look at.
@@ -149,9 +138,9 @@ mod tests {
     fn many_commits_of_a_tenant_are_one_entry() {
         let mut hints = vec![hint(1, true, 0)];
         for queue in [0b1, 0b10, 0b1] {
-            merge(&mut hints, hint(1, false, queue));
+            hint(1, false, queue).join(&mut hints);
         }
-        merge(&mut hints, hint(2, true, 0));
+        hint(2, true, 0).join(&mut hints);
         assert_eq!(hints, [hint(1, true, 0b11), hint(2, true, 0)]);
     }
 }

@@ -54,9 +54,7 @@ impl TenantDb {
         })
         .await
     }
-}
 
-impl TenantDb {
     /// As [`command`](Self::command), or with `validate_only` all its checks and none of its effects: the same
     /// `work`, rolled back.
     pub async fn command_or_check<T, M: Message + Default>(

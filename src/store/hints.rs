@@ -15,6 +15,19 @@ pub struct Hint {
     pub queues: u16,
 }
 
+impl Hint {
+    /// Adds this to `hints`, which hold one entry a tenant: a hint says where to look, not how often.
+    pub fn join(self, hints: &mut Vec<Self>) {
+        match hints.iter_mut().find(|known| known.tenant == self.tenant) {
+            Some(known) => {
+                known.events |= self.events;
+                known.queues |= self.queues;
+            }
+            None => hints.push(self),
+        }
+    }
+}
+
 /// Everybody in this process who listens for commits: its own, and those that other processes tell of.
 #[derive(Clone)]
 pub struct Hints {

@@ -167,13 +167,7 @@ impl Store {
         let touched = notes.events.iter().map(|(tenant, ..)| (*tenant, true, 0));
         for (tenant, events, queue) in touched.chain(notes.wakes.iter().map(|(t, queue)| (*t, false, *queue)))
         {
-            match hints.iter_mut().find(|hint| hint.tenant == tenant) {
-                Some(hint) => {
-                    hint.events |= events;
-                    hint.queues |= queue;
-                }
-                None => hints.push(Hint { tenant, events, queues: queue }),
-            }
+            Hint { tenant, events, queues: queue }.join(&mut hints);
         }
         hints.into_iter().for_each(|hint| self.hints.tell(hint));
     }

@@ -9,7 +9,7 @@ mod inbound;
 mod integrator;
 mod outage;
 pub mod payload;
-mod sending;
+pub mod sending;
 pub mod shop;
 mod telegram;
 mod thread;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::support::both;
 
-pub(super) fn context(shop: &Shop, job: JobId, tries: i16) -> Context {
+pub fn context(shop: &Shop, job: JobId, tries: i16) -> Context {
     Context {
         scope: TenantScope::of_job(shop.tenant, job),
         job,

@@ -13,6 +13,7 @@ use switchboard::{
 use super::*;
 use crate::conversation::{
     payload::written,
+    sending::context,
     shop::{Shop, sandbox},
 };
 
@@ -144,13 +145,13 @@ async fn a_message_is_not_left_queued_by_a_dead_job() {
 
         let perhaps = answer(&shop, conversation).await;
         let job: JobId = shop.env.id();
-        context(&shop, job).effect(0).begin(switchboard::jobs::Policy::Hold).await.unwrap();
+        context(&shop, job, 0).effect(0).begin(switchboard::jobs::Policy::Hold).await.unwrap();
         give_up(&shop, &perhaps, job).await;
         assert_eq!(shop.message(perhaps.id).await.status.unwrap().as_str(), "unknown");
 
         let sent = answer(&shop, conversation).await;
         let job: JobId = shop.env.id();
-        SendMessage { message: sent.id, attempt: 1 }.run(&context(&shop, job)).await.unwrap();
+        SendMessage { message: sent.id, attempt: 1 }.run(&context(&shop, job, 0)).await.unwrap();
         give_up(&shop, &sent, job).await;
         assert_eq!(shop.message(sent.id).await.status.unwrap().as_str(), "sent");
         assert_eq!(sandbox.sent().len(), 1);
@@ -170,23 +171,5 @@ async fn answer(shop: &Shop, conversation: switchboard::id::ConversationId) -> M
 
 async fn give_up(shop: &Shop, message: &Message, job: JobId) {
     let send = SendMessage { message: message.id, attempt: message.attempt };
-    send.give_up(&context(shop, job), "no luck").await.unwrap();
-}
-
-fn context(shop: &Shop, job: JobId) -> Context {
-    Context {
-        scope: TenantScope::of_job(shop.tenant, job),
-        job,
-        kind: SendMessage::NAME,
-        tries: 0,
-        max_tries: SendMessage::MAX_TRIES,
-        store: shop.store.clone(),
-        keys: shop.keys.clone(),
-        http: shop.http.clone(),
-        ai: Ai::Offline,
-        switches: Switches::default(),
-        public_url: "http://127.0.0.1:9".into(),
-        env: shop.env.clone(),
-        cancelled: CancellationToken::new(),
-    }
+    send.give_up(&context(shop, job, 0), "no luck").await.unwrap();
 }
