@@ -16,6 +16,7 @@ mod group;
 mod hints;
 pub mod jobs;
 mod lead;
+mod reader;
 mod retention;
 mod rows;
 mod scope;
@@ -30,14 +31,16 @@ pub use lead::Lead;
 pub use scope::{SystemDb, TenantDb};
 pub use transaction::{Db, Tx};
 
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait as _, DbBackend};
+
+use reader::Reader;
 
 use crate::{auth::TenantScope, env::Env};
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    reader: DatabaseConnection,
+    reader: Reader,
     writer: transaction::Writer,
     hints: Hints,
     env: Env,

@@ -6,7 +6,8 @@
 //! tonic echo with messages of the same size. A request that fails ends the run with an error.
 //!
 //! A read needs both, one after the other, on the same cores: that is the ceiling it is held against; the ratio to each
-//! alone stands behind `#`.
+//! alone stands behind `#`. How near a program of these libraries can come is measured too: the bare handler is
+//! the echo, asking the same statements through sqlx before it answers, and throwing the rows away.
 //!
 //! `cargo bench --bench load -- reads` measures one group: see [`GROUPS`].
 
@@ -29,10 +30,10 @@ use shop::Shop;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, mode, size] = &arguments[..]
+    if let [_, mode, size, rest @ ..] = &arguments[..]
         && mode == echo::MODE
     {
-        return echo::serve(size);
+        return echo::serve(size, rest);
     }
     // One thread, as pgbench has: the load leaves the rest to what is measured.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

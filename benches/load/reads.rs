@@ -65,7 +65,10 @@ impl Bench<'_> {
             server.during(press(address, Wire::Http2, LOAD, always(call), fine_grpc)).await;
         let (rest, rest_cpu) = server.during(press(address, Wire::Http1, LOAD, always(get), fine_http)).await;
         let statements = services.pgbench(&recording.script(0, CALLERS, &Variation::default()), CALLERS, 4);
-        let echo = echo(message.encoded_len(), answer.body().len() - 5).await;
+        let (asked, size) = (message.encoded_len(), answer.body().len() - 5);
+        let echo = echo(Echo::start(size), asked).await;
+        let bare = Echo::asking(size, &services.database_url, &recording.literal());
+        let bare = self::echo(bare, asked).await;
 
         println!("# {name}: {} bytes; {}", answer.body().len(), recording.summary());
         let both = Outcome {
@@ -79,6 +82,7 @@ impl Bench<'_> {
             Ceiling::new("tonic echo", echo),
             Ceiling::new("both in turn", both),
         ];
+        report.outcome(&format!("{name}.bare_handler"), &bare, &ceilings, None);
         let target = Some(Target::AtLeast(0.5));
         for (wire, outcome, cpu) in [("grpc", grpc, grpc_cpu), ("rest", rest, rest_cpu)] {
             let name = format!("{name}.{wire}");
@@ -93,7 +97,6 @@ pub fn always(request: Request<Full<Bytes>>) -> Make {
     Arc::new(move |_| request.clone())
 }
 
-async fn echo(request: usize, answer: usize) -> Outcome {
-    let echo = Echo::start(answer);
+async fn echo(echo: Echo, request: usize) -> Outcome {
     press(&echo.address, Wire::Http2, LOAD, always(echo.call(request)), fine_grpc).await
 }

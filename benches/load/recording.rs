@@ -78,6 +78,17 @@ impl Recording {
         self.0.iter().map(about).collect::<Vec<_>>().join(", ")
     }
 
+    /// The statements with their parameters in them.
+    pub fn literal(&self) -> Vec<String> {
+        let literal = |recorded: &Recorded| {
+            // From the last: `$1` is also how `$10` begins.
+            let parameters = recorded.parameters.iter().enumerate().rev();
+            parameters
+                .fold(recorded.sql.clone(), |sql, (at, value)| sql.replace(&format!("${}", at + 1), value))
+        };
+        self.0.iter().map(literal).collect()
+    }
+
     /// The script that repeats the request; `run` tells the runs of one bench apart.
     pub fn script(&self, run: u64, clients: usize, vary: &Variation) -> Script {
         let mut repeat = Repeat { vary, fresh: self.made(vary), firsts: 0, define: Vec::new() };

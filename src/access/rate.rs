@@ -1,9 +1,10 @@
 //! Rate limits: the generic cell rate algorithm (GCRA), in Redis for all processes, or in memory.
 
 mod local;
+mod settle;
 mod shared;
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use redis::aio::ConnectionManager;
 use xxhash_rust::xxh3::xxh3_64;
@@ -21,12 +22,21 @@ use crate::{
 /// Decides whether one more call fits.
 pub struct Limits {
     rates: Rates,
-    local: local::Local,
+    local: Arc<local::Local>,
     /// Deliveries that proved nothing. Counted in each process alone: looking must not cost a round trip,
     /// and these must not crowd out those who are counted above.
     refused: local::Local,
-    shared: Option<shared::Shared>,
+    shared: Option<(shared::Shared, Arc<settle::Settling>)>,
     env: Env,
+}
+
+/// How the processes agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counting {
+    /// Before each call, and exactly: for what is guessed or costs money.
+    Before,
+    /// Afterwards: a call does not wait for Redis.
+    After,
 }
 
 /// Whose calls are counted together, of which class.
@@ -91,15 +101,20 @@ pub(super) fn whole_seconds(time: Duration) -> u64 {
 
 impl Limits {
     pub fn new(rates: Rates, redis: Option<ConnectionManager>, env: Env) -> Self {
-        let (local, refused) = (local::Local::default(), local::Local::default());
-        Self { rates, local, refused, shared: redis.map(shared::Shared::new), env }
+        let local = Arc::new(local::Local::default());
+        let shared = redis.map(|redis| {
+            let settling = settle::Settling::new(redis.clone(), local.clone(), env.clone());
+            (shared::Shared::new(redis), settling)
+        });
+        Self { rates, local, refused: local::Local::default(), shared, env }
     }
 
     /// Counts one proven delivery of a messenger; RESOURCE_EXHAUSTED when it is one too many.
     pub async fn delivery(&self, channel: ChannelId) -> Result<()> {
         let Some(rate) = self.rates.webhook else { return Ok(()) };
         let key = Key { class: "webhook", who: Who::Channel(channel) };
-        self.spend(vec![(key, rate)]).await.map_or(Ok(()), |standing| standing.verdict())
+        let standing = self.spend(vec![(key, rate)], Counting::After).await;
+        standing.map_or(Ok(()), |standing| standing.verdict())
     }
 
     /// Whether an address may try to deliver to a channel (`None`: to the address for all): RESOURCE_EXHAUSTED
@@ -114,7 +129,7 @@ impl Limits {
     /// Counts one delivery that proved nothing.
     pub fn refuse(&self, address: Option<IpAddr>, channel: Option<ChannelId>) {
         let Some((key, rate)) = self.sender(address, channel) else { return };
-        self.refused.spend(key, Pace::of(rate), self.env.now().timestamp_micros());
+        self.refused.spend(&key, Pace::of(rate), self.env.now().timestamp_micros());
     }
 
     fn sender(&self, address: Option<IpAddr>, channel: Option<ChannelId>) -> Option<(Key, Rate)> {
@@ -126,7 +141,7 @@ impl Limits {
         let rate = self.rates.auth?;
         let name = xxh3_64(account.trim().to_lowercase().as_bytes());
         let key = Key { class: "auth", who: Who::Account(name, network(address)) };
-        self.spend(vec![(key, rate)]).await
+        self.spend(vec![(key, rate)], Counting::Before).await
     }
 
     /// Counts one call of a class. Answers the tightest of its limits; `None` without any.
@@ -136,7 +151,12 @@ impl Limits {
         identity: Option<&Identity>,
         address: Option<IpAddr>,
     ) -> Option<Standing> {
-        self.spend(self.limits(class, identity, address)).await
+        let counting = match class {
+            RateClass::Read | RateClass::Write | RateClass::Stream | RateClass::Webhook => Counting::After,
+            RateClass::Ai | RateClass::Bulk | RateClass::Auth => Counting::Before,
+            RateClass::Public | RateClass::Unspecified => Counting::Before,
+        };
+        self.spend(self.limits(class, identity, address), counting).await
     }
 
     fn limits(
@@ -174,30 +194,36 @@ impl Limits {
     }
 
     /// Counts a call in each of `limits`, until one refuses it. Answers that one, or the tightest.
-    async fn spend(&self, limits: Vec<(Key, Rate)>) -> Option<Standing> {
-        let cells = match &self.shared {
-            Some(shared) if !limits.is_empty() => shared.spend(&limits).await,
-            _ => None,
-        };
-        let standings: Vec<Standing> = match cells {
-            Some(cells) => limits
-                .iter()
-                .zip(cells)
-                .map(|((_, rate), cell)| Pace::of(*rate).standing(*rate, cell))
-                .collect(),
-            None => self.alone(limits),
+    async fn spend(&self, limits: Vec<(Key, Rate)>, counting: Counting) -> Option<Standing> {
+        let standings = match &self.shared {
+            None => self.alone(&limits),
+            Some((shared, _)) if counting == Counting::Before && !limits.is_empty() => {
+                match shared.spend(&limits).await {
+                    Some(cells) => {
+                        let paced = limits.iter().zip(cells);
+                        paced.map(|((_, rate), cell)| Pace::of(*rate).standing(*rate, cell)).collect()
+                    }
+                    // Without Redis the limits hold in each process alone: limited, not open.
+                    None => self.alone(&limits),
+                }
+            }
+            Some((_, settling)) => {
+                let standings = self.alone(&limits);
+                let passed = limits.iter().zip(&standings).filter(|(_, standing)| standing.wait.is_none());
+                passed.for_each(|((key, rate), _)| settling.note(key, Pace::of(*rate)));
+                standings
+            }
         };
         let refused = standings.iter().find(|standing| standing.wait.is_some());
         refused.or_else(|| standings.iter().min_by_key(|standing| standing.remaining)).copied()
     }
 
-    /// Without Redis the limits hold in each process alone: limited, not open.
-    fn alone(&self, limits: Vec<(Key, Rate)>) -> Vec<Standing> {
+    fn alone(&self, limits: &[(Key, Rate)]) -> Vec<Standing> {
         let now = self.env.now().timestamp_micros();
         let mut standings = Vec::with_capacity(limits.len());
         for (key, rate) in limits {
-            let pace = Pace::of(rate);
-            let standing = pace.standing(rate, self.local.spend(key, pace, now));
+            let pace = Pace::of(*rate);
+            let standing = pace.standing(*rate, self.local.spend(key, pace, now));
             standings.push(standing);
             if standing.wait.is_some() {
                 break;

@@ -1,11 +1,16 @@
 //! Opening the database: PostgreSQL with server-side time limits, or SQLite made durable.
 
-use std::time::Duration;
+use std::{str::FromStr as _, sync::Arc, time::Duration};
 
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
+use sqlx::postgres::PgConnectOptions;
 use switchboard_migrations::{Migrator, MigratorTrait};
 
-use super::{Hints, Store, transaction::Writer};
+use super::{
+    Hints, Store,
+    reader::{IDLE, PATIENCE, Reader},
+    transaction::Writer,
+};
 use crate::{env::Env, error::Result};
 
 /// How to reach the database.
@@ -13,7 +18,7 @@ use crate::{env::Env, error::Result};
 pub struct Settings {
     /// `postgres://…` or `sqlite:path?mode=rwc`.
     pub url: String,
-    /// Connections of this process; SQLite reads with as many and writes with one.
+    /// Connections of this process: half of them read. SQLite reads with as many and writes with one.
     pub pool: u32,
 }
 
@@ -22,10 +27,13 @@ pub async fn connect(settings: &Settings, env: Env) -> Result<Store> {
     let (reader, writer) = if settings.url.starts_with("sqlite:") {
         let writer = open(settings, 1).await?;
         let reader = open(settings, settings.pool.max(1)).await?;
-        (reader, Writer::sqlite(writer))
+        (Reader::Sqlite(reader), Writer::sqlite(writer))
     } else {
-        let pool = open(settings, settings.pool.max(2)).await?;
-        (pool.clone(), Writer::postgres(pool))
+        let options = PgConnectOptions::from_str(&settings.url);
+        let options = options.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
+        let readers = (settings.pool / 2).max(1);
+        let writers = settings.pool.saturating_sub(readers).max(1);
+        (Reader::postgres(bounded(options), readers), Writer::postgres(open(settings, writers).await?))
     };
     Ok(Store { reader, writer, hints: Hints::default(), env })
 }
@@ -35,18 +43,11 @@ async fn open(settings: &Settings, pool: u32) -> Result<DatabaseConnection> {
     options
         .max_connections(pool)
         .min_connections(1)
-        .acquire_timeout(Duration::from_secs(5))
+        .acquire_timeout(PATIENCE)
         .sqlx_logging(false)
         // A ping before each use costs a fifth of the throughput (measured); only idle ones are asked.
-        .test_before_acquire_if_idle_for(Duration::from_secs(30));
-    options.map_sqlx_postgres_opts(|postgres| {
-        // A future that is dropped must not leave a lock behind: the server ends what we forgot.
-        postgres.application_name("switchboard").options([
-            ("idle_in_transaction_session_timeout", "10s"),
-            ("statement_timeout", "30s"),
-            ("lock_timeout", "10s"),
-        ])
-    });
+        .test_before_acquire_if_idle_for(IDLE);
+    options.map_sqlx_postgres_opts(bounded);
     options.map_sqlx_sqlite_opts(|sqlite| {
         use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
         sqlite
@@ -57,6 +58,15 @@ async fn open(settings: &Settings, pool: u32) -> Result<DatabaseConnection> {
             .foreign_keys(true)
     });
     Ok(Database::connect(options).await?)
+}
+
+/// A future that is dropped must not leave a lock behind: the server ends what we forgot.
+fn bounded(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("switchboard").options([
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "10s"),
+    ])
 }
 
 impl Store {

@@ -2,11 +2,12 @@
 //! only file that may name the unscoped forms of SeaORM.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DeleteMany, EntityTrait,
-    Insert, IntoActiveModel, QueryFilter, QueryTrait, Select, UpdateMany,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, DeleteMany, EntityTrait, Insert,
+    IntoActiveModel, QueryFilter, QueryTrait, Select, UpdateMany,
 };
 
 use super::{
+    reader::Reader,
     rows::{Columns, Positional},
     transaction::{Db, Tx},
 };
@@ -24,7 +25,7 @@ pub(super) trait TenantOwned: EntityTrait {
 }
 
 /// The database as one tenant sees it.
-pub struct TenantDb<C = DatabaseConnection> {
+pub struct TenantDb<C = Reader> {
     scope: TenantScope,
     db: Db<C>,
 }
@@ -141,7 +142,7 @@ impl<C: ConnectionTrait> TenantDb<C> {
 }
 
 /// The database across tenants. Whoever holds it must not be steered by a request field.
-pub struct SystemDb<C = DatabaseConnection> {
+pub struct SystemDb<C = Reader> {
     db: Db<C>,
 }
 

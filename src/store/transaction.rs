@@ -15,6 +15,7 @@ use sea_orm::{
 use super::{
     Hint, Store, audit, events,
     group::{Group, Turn},
+    reader::Reader,
 };
 use crate::{
     auth::{Actor, TenantScope},
@@ -28,7 +29,7 @@ use crate::{
 const RETRIES: u32 = 5;
 
 /// A connection, and what happened on it.
-pub struct Db<C = DatabaseConnection> {
+pub struct Db<C = Reader> {
     store: Store,
     conn: C,
     noted: Arc<Noted>,
@@ -108,7 +109,7 @@ impl Db<Tx> {
 }
 
 impl Db {
-    pub(super) fn reading(store: Store, conn: DatabaseConnection) -> Self {
+    pub(super) fn reading(store: Store, conn: Reader) -> Self {
         Self { store, conn, noted: Arc::default() }
     }
 

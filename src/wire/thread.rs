@@ -21,8 +21,8 @@ use crate::{
     wire,
 };
 
-impl From<&rows::Conversation> for Conversation {
-    fn from(row: &rows::Conversation) -> Self {
+impl From<rows::Conversation> for Conversation {
+    fn from(row: rows::Conversation) -> Self {
         Self {
             id: row.id.to_string(),
             customer_id: row.customer_id.to_string(),
@@ -34,7 +34,7 @@ impl From<&rows::Conversation> for Conversation {
             message_count: row.message_count,
             last_message_id: text(row.last_message_id),
             last_message_time: Some(time(row.last_message_at)),
-            last_message_preview: row.last_message_preview.clone(),
+            last_message_preview: row.last_message_preview,
             last_message_direction: direction(row.last_message_direction),
             last_inbound_time: row.last_inbound_at.map(time),
             window_expire_time: row.window_expires_at.map(time),
@@ -47,34 +47,31 @@ impl From<&rows::Conversation> for Conversation {
     }
 }
 
-impl From<&rows::Message> for Message {
-    fn from(row: &rows::Message) -> Self {
+impl From<rows::Message> for Message {
+    fn from(row: rows::Message) -> Self {
+        let reactions = row.reactions();
         let attachments: Vec<inbound::Attachment> =
             // Written by ingress alone; what does not read back is no attachment.
-            serde_json::from_value(row.attachments.clone()).unwrap_or_default();
+            serde_json::from_value(row.attachments).unwrap_or_default();
         Self {
             id: row.id.to_string(),
             conversation_id: row.conversation_id.to_string(),
             seq: row.seq,
             direction: direction(Some(row.direction)),
             author: v1::MessageAuthor::from(row.author).into(),
-            author_id: row.author_id.clone().unwrap_or_default(),
-            kind: row.kind.clone(),
-            text: row.text.clone(),
+            author_id: row.author_id.unwrap_or_default(),
+            kind: row.kind,
+            text: row.text,
             attachments: attachments.into_iter().map(Attachment::from).collect(),
             sent_time: Some(time(row.at)),
-            external_id: row.external_id.clone().unwrap_or_default(),
+            external_id: row.external_id.unwrap_or_default(),
             status: row.status.map_or(v1::DeliveryStatus::Unspecified, v1::DeliveryStatus::from).into(),
             attempt: row.attempt,
-            failure_reason: row.failure_reason.clone().unwrap_or_default(),
-            failure_detail: row.failure_detail.clone().unwrap_or_default(),
+            failure_reason: row.failure_reason.unwrap_or_default(),
+            failure_detail: row.failure_detail.unwrap_or_default(),
             reply_to_id: text(row.reply_to_id),
             suggestion_id: text(row.suggestion_id),
-            reactions: row
-                .reactions()
-                .into_iter()
-                .map(|(author, emoji)| Reaction { author, emoji })
-                .collect(),
+            reactions: reactions.into_iter().map(|(author, emoji)| Reaction { author, emoji }).collect(),
             edit_time: row.edited_at.map(time),
             delete_time: row.deleted_at.map(time),
             create_time: Some(time(row.create_time)),
@@ -98,17 +95,17 @@ impl From<inbound::Attachment> for Attachment {
     }
 }
 
-impl From<&rows::Customer> for Customer {
-    fn from(row: &rows::Customer) -> Self {
+impl From<rows::Customer> for Customer {
+    fn from(row: rows::Customer) -> Self {
         Self {
             id: row.id.to_string(),
-            display_name: row.display_name.clone(),
-            phone: row.phone.clone().unwrap_or_default(),
-            email: row.email.clone().unwrap_or_default(),
-            language: row.language.clone().unwrap_or_default(),
-            tags: serde_json::from_value(row.tags.clone()).unwrap_or_default(),
+            display_name: row.display_name,
+            phone: row.phone.unwrap_or_default(),
+            email: row.email.unwrap_or_default(),
+            language: row.language.unwrap_or_default(),
+            tags: serde_json::from_value(row.tags).unwrap_or_default(),
             blocked: row.blocked,
-            block_reason: row.block_reason.clone().unwrap_or_default(),
+            block_reason: row.block_reason.unwrap_or_default(),
             identities: Vec::new(),
             create_time: Some(time(row.create_time)),
             update_time: Some(time(row.update_time)),
@@ -188,7 +185,7 @@ pub fn precondition(
 pub fn conversation_changed(now: &rows::Conversation) -> Error {
     let state = Any {
         type_url: "type.googleapis.com/switchboard.conversation.v1.Conversation".to_owned(),
-        value: Conversation::from(now).encode_to_vec(),
+        value: Conversation::from(now.clone()).encode_to_vec(),
     };
     Error::Changed { reason: "CONVERSATION_CHANGED", state: Some(Arc::new(state)) }
 }

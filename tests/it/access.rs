@@ -11,7 +11,7 @@ use switchboard::{
 };
 use tonic::Code;
 
-use crate::support::both;
+use crate::support::{Pair, both};
 use world::World;
 
 /// Acceptance cases 49 to 51.
@@ -221,6 +221,29 @@ async fn a_thousand_at_once_are_limited_exactly() {
         assert_eq!(answers.iter().filter(|answer| answer.code == Code::Ok).count(), 100);
     })
     .await;
+}
+
+/// What one process let through is known to the others a moment later, and is owed by all.
+#[tokio::test]
+async fn reads_in_one_process_count_in_the_others() {
+    // With Redis: without it there is one process.
+    let pair = Pair::postgres().await;
+    let settings = [("SWITCHBOARD_RATE_READ", "40/1h"), ("SWITCHBOARD_RATE_TENANT_FACTOR", "100")];
+    let (one, two) = (World::new(&pair, &settings).await, World::new(&pair, &settings).await);
+    let member = one.member(one.tenant().await, Role::Owner).await;
+    let fits = async |world: &World| world.call("Mine", &[("authorization", &member)]).await.code == Code::Ok;
+    for _ in 0..40 {
+        assert!(fits(&one).await);
+    }
+    assert!(!fits(&one).await, "a process never lets through more than the limit");
+    // The other one has not met the caller yet: it learns from the first call that it counts.
+    let mut late = 0;
+    while fits(&two).await {
+        late += 1;
+        assert!(late < 40, "nobody told the other process");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(late < 10, "{late} more, with one call every 50 ms");
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod people;
 mod plans;
 mod program;
 mod readme;
+mod reads;
 mod retention;
 mod rig;
 mod schema;

@@ -54,7 +54,7 @@ fn noted(number: usize) -> Event {
     Event::TenantUpdated { subject: number.to_string(), action: "test".to_owned() }
 }
 
-async fn write(store: &Store, scope: &TenantScope, number: usize) -> Result<()> {
+pub async fn write(store: &Store, scope: &TenantScope, number: usize) -> Result<()> {
     store
         .of(scope.clone())
         .transaction(async |db| {
@@ -64,7 +64,7 @@ async fn write(store: &Store, scope: &TenantScope, number: usize) -> Result<()> 
         .await
 }
 
-async fn written(store: &Store, scope: &TenantScope) -> Vec<String> {
+pub async fn written(store: &Store, scope: &TenantScope) -> Vec<String> {
     for shard in 0..8 {
         while !store.system().number_events(shard, 1_000).await.unwrap().is_empty() {}
     }

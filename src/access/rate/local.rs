@@ -30,21 +30,34 @@ impl Local {
         pace.decide(cells.arrivals.get(key).copied(), now).0
     }
 
-    pub(super) fn spend(&self, key: Key, pace: Pace, now: i64) -> Cell {
+    pub(super) fn spend(&self, key: &Key, pace: Pace, now: i64) -> Cell {
         // A lost update costs one call: nothing can be left half changed.
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cells.arrivals.len() >= MOST && now - cells.swept >= SWEEP {
             cells.swept = now;
             cells.arrivals.retain(|_, arrival| *arrival > now);
         }
-        if cells.arrivals.len() >= MOST && !cells.arrivals.contains_key(&key) {
+        if let Some(known) = cells.arrivals.get_mut(key) {
+            let (cell, arrival) = pace.decide(Some(*known), now);
+            *known = arrival;
+            return cell;
+        }
+        if cells.arrivals.len() >= MOST {
             let (cell, arrival) = pace.decide(cells.overflow, now);
             cells.overflow = Some(arrival);
             return cell;
         }
-        let (cell, arrival) = pace.decide(cells.arrivals.get(&key).copied(), now);
-        cells.arrivals.insert(key, arrival);
+        let (cell, arrival) = pace.decide(None, now);
+        cells.arrivals.insert(key.clone(), arrival);
         cell
+    }
+
+    /// Has a known caller be as far ahead as all processes together say it is, if that is further.
+    pub(super) fn learn(&self, key: &Key, arrival: i64) {
+        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = cells.arrivals.get_mut(key) {
+            *known = arrival.max(*known);
+        }
     }
 }
 
@@ -59,13 +72,13 @@ mod tests {
         let pace = Pace { emission: 1_000_000, tolerance: 2_000_000 };
         let key = |n: u128| Key { class: "read", who: Who::Tenant(TenantId(uuid::Uuid::from_u128(n))) };
         for n in 0..u128::try_from(MOST).unwrap() {
-            assert!(local.spend(key(n), pace, 0).allowed);
+            assert!(local.spend(&key(n), pace, 0).allowed);
         }
-        let late = (0..10).map(|n| local.spend(key(u128::MAX - n), pace, 1).allowed);
+        let late = (0..10).map(|n| local.spend(&key(u128::MAX - n), pace, 1).allowed);
         assert_eq!(late.filter(|allowed| *allowed).count(), 2);
-        assert!(local.spend(key(5), pace, 1).allowed, "a known caller keeps its own count");
+        assert!(local.spend(&key(5), pace, 1).allowed, "a known caller keeps its own count");
         // A minute later the old ones are forgotten.
-        assert!(local.spend(key(u128::MAX), pace, 60_000_000).allowed);
+        assert!(local.spend(&key(u128::MAX), pace, 60_000_000).allowed);
         assert!(local.0.lock().unwrap().arrivals.len() < 10);
     }
 }

@@ -2,8 +2,6 @@
 
 mod known;
 
-use std::io::Write as _;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
@@ -184,17 +182,17 @@ impl<'p, 'o> Writer<'p, 'o> {
                 }
                 single => self.float(single.into()),
             },
-            (Kind::Int32, Raw::Varint(bits)) => self.text(bits as u32 as i32),
-            (Kind::Sint32, Raw::Varint(bits)) => self.text(unzigzag(bits) as i32),
-            (Kind::Sfixed32, Raw::Fixed32(bits)) => self.text(bits.cast_signed()),
-            (Kind::Uint32, Raw::Varint(bits)) => self.text(bits as u32),
-            (Kind::Fixed32, Raw::Fixed32(bits)) => self.text(bits),
+            (Kind::Int32, Raw::Varint(bits)) => self.json(&(bits as u32 as i32)),
+            (Kind::Sint32, Raw::Varint(bits)) => self.json(&(unzigzag(bits) as i32)),
+            (Kind::Sfixed32, Raw::Fixed32(bits)) => self.json(&bits.cast_signed()),
+            (Kind::Uint32, Raw::Varint(bits)) => self.json(&(bits as u32)),
+            (Kind::Fixed32, Raw::Fixed32(bits)) => self.json(&bits),
             (Kind::Int64, Raw::Varint(bits)) | (Kind::Sfixed64, Raw::Fixed64(bits)) => {
-                self.quoted(bits.cast_signed());
+                self.number(bits.cast_signed());
             }
-            (Kind::Sint64, Raw::Varint(bits)) => self.quoted(unzigzag(bits)),
-            (Kind::Uint64, Raw::Varint(bits)) | (Kind::Fixed64, Raw::Fixed64(bits)) => self.quoted(bits),
-            (Kind::Bool, Raw::Varint(bits)) => self.text(bits != 0),
+            (Kind::Sint64, Raw::Varint(bits)) => self.number(unzigzag(bits)),
+            (Kind::Uint64, Raw::Varint(bits)) | (Kind::Fixed64, Raw::Fixed64(bits)) => self.number(bits),
+            (Kind::Bool, Raw::Varint(bits)) => self.json(&(bits != 0)),
             (Kind::Enum(index), Raw::Varint(bits)) => self.enumeration(index, bits as u32 as i32),
             (Kind::String, Raw::Bytes(text)) => {
                 let text =
@@ -213,7 +211,7 @@ impl<'p, 'o> Writer<'p, 'o> {
         match descriptor.names.get(&number) {
             _ if descriptor.is_null => self.out.extend_from_slice(b"null"),
             Some(name) => self.quoted(name),
-            None => self.text(number),
+            None => self.json(&number),
         }
     }
 
@@ -224,28 +222,33 @@ impl<'p, 'o> Writer<'p, 'o> {
             v if v.is_nan() => self.quoted("NaN"),
             f64::INFINITY => self.quoted("Infinity"),
             f64::NEG_INFINITY => self.quoted("-Infinity"),
-            v if is_short(v) => self.text(v as i64),
+            v if is_short(v) => self.json(&(v as i64)),
             v => self.json(&v),
         }
     }
 
     fn base64(&mut self, bytes: &[u8]) {
         let text = BASE64_STANDARD.encode(bytes);
-        self.quoted(text);
-    }
-
-    fn text(&mut self, value: impl std::fmt::Display) {
-        write!(self.out, "{value}").expect("writing to a Vec cannot fail");
+        self.quoted(&text);
     }
 
     /// Writes text that needs no escapes.
-    fn quoted(&mut self, value: impl std::fmt::Display) {
-        write!(self.out, "\"{value}\"").expect("writing to a Vec cannot fail");
+    fn quoted(&mut self, text: &str) {
+        self.out.push(b'"');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// Writes a number that JavaScript would not hold exactly.
+    fn number(&mut self, value: impl serde::Serialize) {
+        self.out.push(b'"');
+        self.json(&value);
+        self.out.push(b'"');
     }
 
     fn json(&mut self, value: &(impl serde::Serialize + ?Sized)) {
         serde_json::to_writer(&mut *self.out, value)
-            .expect("a string or finite number serialises into a Vec");
+            .expect("a string, a truth or a finite number serialises into a Vec");
     }
 }
 

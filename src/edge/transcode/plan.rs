@@ -1,6 +1,6 @@
 //! Descriptors compiled to tables: what the JSON codec looks at instead of descriptors.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, MessageDescriptor};
 
@@ -103,7 +103,7 @@ pub struct Enum {
     /// Number by name, aliases included.
     pub numbers: HashMap<String, i32>,
     /// First name by number.
-    pub names: HashMap<i32, String>,
+    pub names: BTreeMap<i32, String>,
     /// True for `google.protobuf.NullValue`, which JSON writes as `null`.
     pub is_null: bool,
 }
@@ -119,7 +119,7 @@ impl Plan {
         let enums = pool.all_enums().map(|descriptor| Enum {
             numbers: descriptor.values().map(|value| (value.name().to_owned(), value.number())).collect(),
             names: {
-                let mut names = HashMap::new();
+                let mut names = BTreeMap::new();
                 for value in descriptor.values() {
                     names.entry(value.number()).or_insert_with(|| value.name().to_owned());
                 }

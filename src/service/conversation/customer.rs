@@ -47,7 +47,7 @@ impl Customers {
                 async |db| {
                     let seen = db.customers().get(id).await?;
                     let name = "switchboard.conversation.v1.Customer";
-                    changed::unless(expected, seen.version, name, || Customer::from(&seen))?;
+                    changed::unless(expected, seen.version, name, || Customer::from(seen.clone()))?;
                     if validate_only {
                         return Ok(change.clone().applied(seen));
                     }
@@ -55,7 +55,7 @@ impl Customers {
                     db.emit(Event::CustomerUpdated { customer: row.id, blocked: row.blocked });
                     Ok(row)
                 },
-                |row: Row| Ok((&row).into()),
+                |row: Row| Ok(row.into()),
             )
             .await
     }
@@ -70,7 +70,7 @@ impl CustomerService for Customers {
         let row = db.customers().get(id).await?;
         let names = db.customers().identities(id, None).await?;
         let identities = names.iter().map(CustomerIdentity::from).collect();
-        Ok(Response::new(Customer { identities, ..(&row).into() }))
+        Ok(Response::new(Customer { identities, ..row.into() }))
     }
 
     async fn list_customers(
@@ -82,7 +82,7 @@ impl CustomerService for Customers {
         let page = Page::<CustomerId>::read("customers", page_size, &page_token, &[])?;
         let rows = self.store.of(scope).customers().list(page.after(), page.fetch()).await?;
         let (rows, next_page_token) = page.cut(rows, |row| row.id);
-        let customers = rows.iter().map(Customer::from).collect();
+        let customers = rows.into_iter().map(Customer::from).collect();
         Ok(Response::new(ListCustomersResponse { customers, next_page_token }))
     }
 

@@ -59,7 +59,7 @@ impl MessageService for Messages {
         }
         let (rows, next_page_token) = page.cut(rows, |row| (row.at, row.seq));
 
-        let messages = rows.iter().map(Message::from).collect();
+        let messages = rows.into_iter().map(Message::from).collect();
         Ok(Response::new(ListMessagesResponse { messages, next_page_token }))
     }
 
@@ -67,7 +67,7 @@ impl MessageService for Messages {
         let scope = Caller::of(&request)?.scope()?;
         let id = wire::id("message_id", &request.get_ref().message_id)?;
         let row = self.store.of(scope).messages().get(id).await?;
-        Ok(Response::new((&row).into()))
+        Ok(Response::new(row.into()))
     }
 
     async fn send_message(&self, request: Request<SendMessageRequest>) -> Result<Response<Message>, Status> {
@@ -113,7 +113,7 @@ impl MessageService for Messages {
                     }
                     outbound::send(db, &seen, new.clone()).await.map(Some)
                 },
-                |message| Ok(message.as_ref().map_or_else(would_be, Into::into)),
+                |message| Ok(message.map_or_else(would_be, Into::into)),
             )
             .await?;
 
@@ -143,7 +143,7 @@ impl MessageService for Messages {
                     }
                     send_again(db, &seen).await
                 },
-                |message| Ok((&message).into()),
+                |message| Ok(message.into()),
             )
             .await?;
 
@@ -183,7 +183,7 @@ impl MessageService for Messages {
                     db.emit(status_changed(&changed).ok_or(Error::stale())?);
                     Ok(changed)
                 },
-                |message| Ok((&message).into()),
+                |message| Ok(message.into()),
             )
             .await?;
 
@@ -192,7 +192,9 @@ impl MessageService for Messages {
 }
 
 fn demand_version(expected: i64, seen: &Row) -> Result<()> {
-    changed::unless(expected, seen.version, "switchboard.conversation.v1.Message", || Message::from(seen))
+    changed::unless(expected, seen.version, "switchboard.conversation.v1.Message", || {
+        Message::from(seen.clone())
+    })
 }
 
 /// The message of a repeated request with an id of the client's own.

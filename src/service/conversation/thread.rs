@@ -64,7 +64,7 @@ impl Conversations {
                     db.emit(updated(&moved));
                     Ok(moved)
                 },
-                |moved| Ok((&moved).into()),
+                |moved| Ok(moved.into()),
             )
             .await?;
 
@@ -85,7 +85,7 @@ impl ConversationService for Conversations {
         let scope = Caller::of(&request)?.scope()?;
         let id = wire::id("conversation_id", &request.get_ref().conversation_id)?;
         let row = self.store.of(scope).conversations().get(id).await?;
-        Ok(Response::new((&row).into()))
+        Ok(Response::new(row.into()))
     }
 
     async fn list_conversations(
@@ -120,8 +120,8 @@ impl ConversationService for Conversations {
             if customers.is_empty() { Vec::new() } else { db.customers().of_ids(customers).await? };
 
         Ok(Response::new(ListConversationsResponse {
-            conversations: rows.iter().map(Conversation::from).collect(),
-            customers: customers.iter().map(Customer::from).collect(),
+            conversations: rows.into_iter().map(Conversation::from).collect(),
+            customers: customers.into_iter().map(Customer::from).collect(),
             next_page_token,
         }))
     }
@@ -201,7 +201,7 @@ impl ConversationService for Conversations {
                     db.emit(updated(&row));
                     Ok(row)
                 },
-                |row| Ok((&row).into()),
+                |row| Ok(row.into()),
             )
             .await?;
 

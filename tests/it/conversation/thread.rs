@@ -15,7 +15,7 @@ use crate::support::both;
 async fn begun(shop: &Shop) -> v1::Conversation {
     let channel = shop.whatsapp().await;
     shop.post(channel, &written("4915112345678", "wamid.1", 0, "hello")).await.unwrap();
-    (&shop.thread().await.0).into()
+    shop.thread().await.0.into()
 }
 
 fn assign(conversation: &v1::Conversation) -> v1::AssignConversationRequest {
@@ -93,7 +93,7 @@ async fn a_missed_precondition_tells_what_is_now() {
         let shop = Shop::open(&pair).await;
         let channel = shop.whatsapp().await;
         shop.post(channel, &written("4915112345678", "wamid.1", 0, "hello")).await.unwrap();
-        let seen: v1::Conversation = (&shop.thread().await.0).into();
+        let seen: v1::Conversation = shop.thread().await.0.into();
         shop.post(channel, &written("4915112345678", "wamid.2", 5, "no, wait")).await.unwrap();
 
         let refused = async |precondition: v1::Precondition| {
@@ -116,7 +116,7 @@ async fn a_missed_precondition_tells_what_is_now() {
         }
         assert_eq!(shop.thread().await.1.len(), 2);
 
-        let now: v1::Conversation = (&shop.thread().await.0).into();
+        let now: v1::Conversation = shop.thread().await.0.into();
         let good = v1::Precondition {
             expected_version: now.version,
             last_message_id: now.last_message_id,

@@ -37,7 +37,7 @@ impl Writer<'_, '_> {
             _ => known::format_duration(instant),
         };
         match text {
-            Some(text) => self.quoted(text),
+            Some(text) => self.quoted(&text),
             None => self.out.extend_from_slice(b"null"),
         }
         Ok(())
