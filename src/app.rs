@@ -4,6 +4,7 @@ mod cli;
 mod demo;
 mod document;
 mod folder;
+mod jobs;
 mod parts;
 mod server;
 mod stack;
@@ -72,6 +73,7 @@ async fn execute(command: Command, config: Config) -> anyhow::Result<ExitCode> {
             sandbox.shutdown().await;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Jobs { json, command } => jobs::run(&config, command, json).await,
         Command::Config => {
             for setting in config.describe() {
                 println!("{setting}");

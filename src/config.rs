@@ -14,6 +14,7 @@ mod tests;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use cidr::Cidr;
@@ -63,6 +64,8 @@ pub struct Config {
     pub job_slots: usize,
     /// A worker that is silent for so long has lost its jobs: others run them again.
     pub job_lease: Duration,
+    /// How long ended jobs stay in the log.
+    pub job_log: TimeDelta,
     /// Silence after a customer's message before a reply is drafted.
     pub debounce: Duration,
     /// Whether webhooks and messengers may live on private addresses: for trying with the sandbox.

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod grant;
 pub mod inbound;
 pub mod intent;
+pub mod job;
 pub mod lockout;
 pub mod membership;
 pub mod money;

@@ -5,6 +5,7 @@
 //! outcomes in batches. Three rules carry it: the row is the only record; commit comes before publish
 //! and before ack; every change after dispatch names its epoch.
 
+mod begun;
 pub mod bus;
 mod bus_local;
 mod bus_redis;
@@ -16,6 +17,7 @@ mod effect;
 mod engine;
 mod fair;
 mod job;
+pub mod measures;
 pub mod outbound;
 mod registry;
 mod relay;
@@ -26,6 +28,7 @@ mod sweeper;
 mod ticket;
 mod worker;
 
+pub use begun::Begun;
 pub use bus_local::LocalBus;
 pub use bus_redis::RedisBus;
 pub use context::{Context, Parts};

@@ -1,6 +1,8 @@
 //! Logs, traces and metrics: one initialisation, one flush. A line is readable alone and a query by its
 //! fields; failures are logged once, where they are handled; no secrets and no message text.
 
+mod known;
+
 use std::io::IsTerminal;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -12,6 +14,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     EnvFilter, Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
+
+pub use known::{KNOWN, Kind, Known};
 
 use crate::config::{Log, LogFormat};
 
@@ -76,5 +80,7 @@ pub fn metrics() -> Option<PrometheusHandle> {
     let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
     let builder =
         PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds);
-    builder.ok()?.install_recorder().ok()
+    let recorder = builder.ok()?.install_recorder().ok()?;
+    known::announce();
+    Some(recorder)
 }

@@ -42,6 +42,14 @@ pub enum Command {
         #[arg(long, default_value = "127.0.0.1:8090")]
         listen: SocketAddr,
     },
+    /// Background work: look at it and step in, on the database itself.
+    Jobs {
+        /// Print JSON.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: super::jobs::Command,
+    },
     /// Print the settings in effect; secrets are masked.
     Config,
     /// Print the OpenAPI document.

@@ -97,6 +97,7 @@ impl App {
             slots: jobs::Slots::around(self.config.job_slots),
             lease: self.config.job_lease,
             drain: self.config.drain,
+            log_kept: self.config.job_log,
             ..jobs::EngineSettings::default()
         };
         let parts = jobs::Parts {

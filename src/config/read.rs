@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, time::Duration};
 
+use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use super::{
@@ -84,6 +85,7 @@ impl Config {
             rates: rates(&mut from),
             job_slots: narrow(from.value("job_slots", "16", parse::number::<1, 10_000>)),
             job_lease: Duration::from_secs(from.value("job_lease_seconds", "20", parse::number::<2, 3_600>)),
+            job_log: TimeDelta::days(narrow(from.value("job_log_days", "30", parse::number::<1, 3_650>))),
             debounce: Duration::from_millis(from.value("debounce_ms", "2000", parse::number::<0, 600_000>)),
             allow_private_targets: from.value("allow_private_targets", "false", parse::flag),
             decision_engine: from.value("decision_engine", "true", parse::flag),

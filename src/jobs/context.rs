@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::effect::Effect;
+use super::{begun::Begun, effect::Effect};
 use crate::{
     ai::{Ai, Switches},
     auth::{TenantScope, seal::Keyring},
@@ -50,6 +50,8 @@ pub struct Context {
     pub env: Env,
     /// Fires when the run should end early: cancelled, lease lost, shutting down.
     pub cancelled: CancellationToken,
+    /// What it is too late to cancel.
+    pub begun: Begun,
 }
 
 impl Context {
@@ -60,6 +62,6 @@ impl Context {
 
     /// The job's effect number `part` on the world outside.
     pub fn effect(&self, part: u32) -> Effect {
-        Effect::of(self.store.of(self.scope.clone()), self.kind, self.job, part)
+        Effect::of(self.store.of(self.scope.clone()), self.kind, self.job, part).within(self.begun.clone())
     }
 }

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::begun::Begun;
 use crate::{
     error::Result,
     id::JobId,
@@ -37,6 +38,7 @@ pub enum Intent {
 pub struct Effect {
     db: TenantDb,
     key: [u8; 32],
+    begun: Begun,
 }
 
 impl Effect {
@@ -47,7 +49,12 @@ impl Effect {
         hash.update([0]);
         hash.update(job.0.as_bytes());
         hash.update(part.to_be_bytes());
-        Self { db, key: hash.finalize().into() }
+        Self { db, key: hash.finalize().into(), begun: Begun::default() }
+    }
+
+    /// The same effect, of a run that is told apart by what it began.
+    pub(super) fn within(self, begun: Begun) -> Self {
+        Self { begun, ..self }
     }
 
     /// For providers that take an idempotency key.
@@ -57,6 +64,7 @@ impl Effect {
 
     /// Records the intent, before the provider is called.
     pub async fn begin(&self, policy: Policy) -> Result<Intent> {
+        self.begun.add(self.key);
         let intent = match self.db.begin_effect(self.key).await? {
             Recorded::Fresh => return Ok(Intent::Fresh),
             Recorded::Done(provider_ref) => return Ok(Intent::AlreadyDone(provider_ref)),
@@ -86,6 +94,7 @@ impl Effect {
 
     /// It certainly did not happen: the provider said no, or was never reached. The next try is fresh.
     pub async fn undone(&self, db: &TenantDb<Tx>) -> Result<()> {
+        self.begun.remove(self.key);
         db.effect_undone(self.key).await
     }
 }

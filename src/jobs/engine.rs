@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use futures::FutureExt;
 use sea_orm::DbBackend;
 use tokio::{
@@ -52,6 +53,8 @@ pub struct EngineSettings {
     pub dispatch_ttl: Duration,
     /// How long running jobs may go on after a shutdown began.
     pub drain: Duration,
+    /// How long ended jobs stay in the log.
+    pub log_kept: TimeDelta,
 }
 
 impl Default for EngineSettings {
@@ -67,6 +70,7 @@ impl Default for EngineSettings {
             lead: Duration::from_secs(3),
             dispatch_ttl: Duration::from_secs(60),
             drain: Duration::from_secs(25),
+            log_kept: TimeDelta::days(30),
         }
     }
 }
@@ -165,6 +169,8 @@ impl Engine {
                 direct: false,
                 looked: None,
                 next_due: Duration::ZERO,
+                paused: (0, None),
+                turned: None,
             };
             tasks.push(tokio::spawn(relay.run(shutdown.clone())));
         }
@@ -176,6 +182,8 @@ impl Engine {
                 lead: Lead::new(store.clone(), names, incarnation, settings.lead),
                 lease: settings.lease,
                 suspect: HashMap::new(),
+                log_kept: settings.log_kept,
+                measured: None,
             };
             tasks.push(tokio::spawn(sweeper.run(shutdown.clone())));
         }

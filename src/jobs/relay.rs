@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::flow::Flow;
 use super::{
     bus::{Bus, Trouble},
-    fair,
+    fair, measures,
 };
 use crate::{
     domain::queue::Queue,
@@ -29,6 +29,8 @@ use crate::{
 
 /// The longest a ready job waits unseen when its wake-up was lost.
 const LOOK: Duration = Duration::from_millis(250);
+/// The longest until a pause of a queue is noticed.
+const MIND: Duration = Duration::from_millis(250);
 /// While there is more to do than room, the longest until the next try.
 const SOON: Duration = Duration::from_millis(20);
 /// Redis may be away for so long before tickets go through the memory of this process.
@@ -55,6 +57,10 @@ pub(super) struct Relay {
     pub(super) direct: bool,
     pub(super) looked: Option<Instant>,
     pub(super) next_due: Duration,
+    /// Queues that hold their jobs back, by bit, and when that was asked last.
+    pub(super) paused: (u16, Option<Instant>),
+    /// When it last began to go through the queues.
+    pub(super) turned: Option<Instant>,
 }
 
 impl Relay {
@@ -106,8 +112,11 @@ impl Relay {
     async fn turn(&mut self) -> Result<bool> {
         self.settle_mode().await?;
         if self.led == 0 {
+            self.turned = None;
             return Ok(false);
         }
+        let before = self.turned.replace(Instant::now());
+        measures::relay_lag(before.map(|before| before.elapsed()).unwrap_or_default());
         if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK.min(self.next_due)) {
             self.look().await?;
         }
@@ -123,7 +132,9 @@ impl Relay {
                 in_flight.entry(queue).or_default().insert(tenant, count);
             }
             busy = false;
-            for queue in Queue::ALL {
+            self.mind_pauses().await?;
+            let paused = self.paused.0;
+            for queue in Queue::ALL.into_iter().filter(|queue| paused & queue.bit() == 0) {
                 let here = in_flight.remove(&queue).unwrap_or_default();
                 match self.admit(queue, &here).await? {
                     Admitted::Full => busy = true,
@@ -136,6 +147,16 @@ impl Relay {
         Ok(busy)
     }
 
+    /// Which queues hold their jobs back. What was dispatched before runs to its end.
+    async fn mind_pauses(&mut self) -> Result<()> {
+        if self.paused.1.is_none_or(|asked| asked.elapsed() >= MIND) {
+            let asked = Instant::now();
+            let paused = self.store.system().pauses().await?;
+            self.paused = (paused.keys().fold(0, |all, queue| all | queue.bit()), Some(asked));
+        }
+        Ok(())
+    }
+
     /// Who leads, and through which bus.
     async fn settle_mode(&mut self) -> Result<()> {
         let direct = self.spare.is_some() && self.bus.away() >= AWAY;
@@ -146,6 +167,7 @@ impl Relay {
             self.led = led.iter().fold(0, |all, shard| all | 1 << shard);
             if self.led != before {
                 self.looked = None;
+                measures::oldest_ready(before & !self.led, &[]);
             }
             if direct && changed { led } else { fresh }
         } else {
@@ -179,10 +201,8 @@ impl Relay {
         for (queue, flow) in Queue::ALL.into_iter().zip(&mut self.flows) {
             let due = || led.iter().filter(|ready| ready.queue == queue && ready.wait.is_zero());
             flow.ring.refresh(due().map(|ready| ready.tenant));
-            let oldest = due().map(|ready| ready.late).max().unwrap_or_default();
-            metrics::gauge!("switchboard_jobs_oldest_ready_seconds", "queue" => queue.name())
-                .set(oldest.as_secs_f64());
         }
+        measures::oldest_ready(self.led, &led);
         if let (true, Some(before)) = (self.direct, self.looked) {
             let since = asked.saturating_duration_since(before).as_secs_f64();
             metrics::gauge!("switchboard_jobs_pg_only_seconds").increment(since);

@@ -2,9 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::bus::{Bus, Receipt, Trouble};
+use super::{
+    bus::{Bus, Receipt, Trouble},
+    measures,
+};
 use crate::{
     domain::queue::Queue,
     error::Result,
@@ -17,6 +22,8 @@ const PAGE: u32 = 500;
 const DROPPED: u32 = 1_000;
 /// Ended jobs stay where they can be asked for a while.
 const ARCHIVE_AFTER: Duration = Duration::from_secs(600);
+/// How often the one that leads counts what is in the queues.
+const MEASURED: Duration = Duration::from_secs(5);
 /// A consumer that held nothing for so long belongs to a process that is gone.
 const GONE: Duration = Duration::from_secs(600);
 
@@ -27,6 +34,10 @@ pub(super) struct Sweeper {
     pub(super) lease: Duration,
     /// Queues whose tickets were fewer than their dispatched rows at the last look, and by whose count.
     pub(super) suspect: HashMap<Queue, u64>,
+    /// How long ended jobs stay in the log.
+    pub(super) log_kept: TimeDelta,
+    /// When the queues were counted last; `None` while another process does.
+    pub(super) measured: Option<Instant>,
 }
 
 impl Sweeper {
@@ -42,6 +53,9 @@ impl Sweeper {
             }
             let (led, _) = self.lead.renew().await;
             if led.is_empty() {
+                if self.measured.take().is_some() {
+                    measures::depth_elsewhere();
+                }
                 continue;
             }
             if let Err(error) = self.sweep().await {
@@ -50,19 +64,21 @@ impl Sweeper {
             if let Err(trouble) = self.tend(count).await {
                 tracing::debug!(error = %trouble, "cannot tend the tickets");
             }
-            if count.is_multiple_of(10)
-                && let Err(error) = self.archive().await
-            {
-                tracing::warn!(%error, "cannot archive jobs");
+            if self.measured.is_none_or(|measured| measured.elapsed() >= MEASURED) {
+                self.measure().await;
             }
             if count >= tidy_at {
-                let more = self.store.system().drop_outdated(DROPPED).await;
-                let more = more.unwrap_or_else(|error| {
+                let more = self.tidy().await.unwrap_or_else(|error| {
                     tracing::warn!(%error, "cannot drop what is outdated");
                     false
                 });
                 // A backlog goes a piece at every tick, so that leases are still looked after.
                 tidy_at = count + if more { 1 } else { 60 };
+            }
+            if count.is_multiple_of(10)
+                && let Err(error) = self.archive().await
+            {
+                tracing::warn!(%error, "cannot archive jobs");
             }
             count += 1;
         }
@@ -86,6 +102,8 @@ impl Sweeper {
                 quarantined = swept.quarantined.len(),
                 "leases of jobs ran out"
             );
+            metrics::counter!("switchboard_jobs_dead_total", "why" => "crashes")
+                .increment(swept.quarantined.len() as u64);
             for (tenant, job) in &swept.quarantined {
                 tracing::error!(%tenant, %job, "a job took its worker down too often; it is dead");
             }
@@ -94,8 +112,31 @@ impl Sweeper {
     }
 
     async fn archive(&self) -> Result<()> {
-        while self.store.system().archive_jobs(ARCHIVE_AFTER).await? > 0 {}
-        Ok(())
+        loop {
+            let archived = self.store.system().archive_jobs(ARCHIVE_AFTER).await?;
+            metrics::counter!("switchboard_jobs_archived_total").increment(archived);
+            if archived == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is of no use any more, a bounded piece of it; says whether there is more.
+    async fn tidy(&self) -> Result<bool> {
+        let system = self.store.system();
+        system.make_log_partitions().await?;
+        let archived = system.archive_dead().await?;
+        metrics::counter!("switchboard_jobs_archived_total").increment(archived);
+        let more = system.trim_job_log(self.log_kept, DROPPED).await?;
+        Ok(system.drop_outdated(DROPPED).await? || more || archived > 0)
+    }
+
+    async fn measure(&mut self) {
+        self.measured = Some(Instant::now());
+        match self.store.system().queue_stats().await {
+            Ok(stats) => measures::depth(&stats),
+            Err(error) => tracing::debug!(%error, "cannot count what is in the queues"),
+        }
     }
 
     async fn tend(&mut self, count: u64) -> Result<(), Trouble> {

@@ -1,5 +1,6 @@
 //! Workers: fetch as many tickets as there are free slots, pass the start fence, run.
 
+mod outcome;
 mod run;
 
 use std::{sync::Arc, time::Duration};

@@ -1,6 +1,7 @@
 //! The platform's own staff.
 
 mod grant;
+mod job;
 mod owner;
 mod system;
 mod tenant_admin;
@@ -15,8 +16,8 @@ use crate::{
     id::TenantId,
     store::Store,
     wire::admin::v1::{
-        grant_service_server::GrantServiceServer, system_service_server::SystemServiceServer,
-        tenant_admin_service_server::TenantAdminServiceServer,
+        grant_service_server::GrantServiceServer, job_service_server::JobServiceServer,
+        system_service_server::SystemServiceServer, tenant_admin_service_server::TenantAdminServiceServer,
     },
 };
 
@@ -31,6 +32,7 @@ pub fn over(routes: Routes, store: &Store, started: DateTime<Utc>) -> Routes {
         .add_service(SystemServiceServer::new(system::System::new(store.clone(), started)))
         .add_service(TenantAdminServiceServer::new(tenant_admin::TenantAdmin::new(store.clone())))
         .add_service(GrantServiceServer::new(grant::Grants::new(store.clone())))
+        .add_service(JobServiceServer::new(job::Jobs::new(store.clone())))
 }
 
 /// The right of staff to work on `tenant`, in their own name.

@@ -3,13 +3,15 @@
 
 use chrono::TimeDelta;
 use prost::Message;
-use sea_orm::{ConnectionTrait, DbBackend, QueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 use secrecy::ExposeSecret;
 
-use super::{TenantDb, Tx, sql::statement};
+use super::{SystemDb, TenantDb, Tx, sql::statement};
 use crate::{
-    auth::IdempotencyKey,
+    auth::{IdempotencyKey, Staff},
+    env::Env,
     error::{Error, Result},
+    id::TenantId,
 };
 
 /// How long an answer is kept.
@@ -44,12 +46,12 @@ impl TenantDb {
     ) -> Result<M> {
         let Some(key) = self.scope().idempotency() else { return answer(self.transaction(work).await?) };
         self.transaction(async |db| {
-            if let Some(kept) = db.answered(key).await? {
+            if let Some(kept) = db.answers().find(key).await? {
                 db.repeated();
                 return Ok(kept);
             }
             let answer = answer(work.clone()(db).await?)?;
-            db.keep(key, &answer).await?;
+            db.answers().keep(key, &answer).await?;
             Ok(answer)
         })
         .await
@@ -67,10 +69,53 @@ impl TenantDb {
     }
 }
 
+impl SystemDb {
+    /// As [`TenantDb::command`], for what staff do to no tenant in particular; `key` is the request's.
+    pub async fn command<T, M: Message + Default>(
+        &self,
+        staff: Staff,
+        key: Option<&IdempotencyKey>,
+        work: impl AsyncFnOnce(&SystemDb<Tx>) -> Result<T> + Clone,
+        answer: impl Fn(T) -> Result<M>,
+    ) -> Result<M> {
+        let Some(key) = key else { return answer(self.transaction(work).await?) };
+        self.transaction(async |db| {
+            let answers = Answers { conn: db.conn(), env: db.env(), of: Of::Staff(staff) };
+            if let Some(kept) = answers.find(key).await? {
+                return Ok(kept);
+            }
+            let answer = answer(work.clone()(db).await?)?;
+            answers.keep(key, &answer).await?;
+            Ok(answer)
+        })
+        .await
+    }
+}
+
 impl TenantDb<Tx> {
-    async fn answered<M: Message + Default>(&self, key: &IdempotencyKey) -> Result<Option<M>> {
-        let mut values = vec![self.tenant().into(), key.hash().to_vec().into(), self.env().now().into()];
-        let free = match self.backend() {
+    fn answers(&self) -> Answers<'_> {
+        Answers { conn: self.conn(), env: self.env(), of: Of::Tenant(self.tenant()) }
+    }
+}
+
+/// Whose answers: a tenant's, or those to one of the platform's staff.
+enum Of {
+    Tenant(TenantId),
+    Staff(Staff),
+}
+
+/// The answers that are kept.
+struct Answers<'a> {
+    conn: &'a Tx,
+    env: &'a Env,
+    of: Of,
+}
+
+impl Answers<'_> {
+    async fn find<M: Message + Default>(&self, key: &IdempotencyKey) -> Result<Option<M>> {
+        let backend = self.conn.get_database_backend();
+        let mut values = vec![self.owner(), key.hash().to_vec().into(), self.env.now().into()];
+        let free = match backend {
             DbBackend::Sqlite => FREE_SQLITE,
             _ => {
                 let (lock, _) = key.hash().split_first_chunk().expect("a hash has more than 8 bytes");
@@ -78,8 +123,8 @@ impl TenantDb<Tx> {
                 FREE_POSTGRES
             }
         };
-        let seen = statement(self.backend(), &SEEN.replace("{free}", free), values);
-        let seen: Option<QueryResult> = self.conn().query_one_raw(seen).await?;
+        let seen = statement(backend, &self.sql(&SEEN.replace("{free}", free)), values);
+        let seen: Option<QueryResult> = self.conn.query_one_raw(seen).await?;
         let seen = seen.ok_or_else(|| Error::internal(anyhow::anyhow!("an outer join without a row")))?;
         if let Some(request) = seen.try_get::<Option<Vec<u8>>>("", "request_hash")? {
             if request != key.request() {
@@ -93,17 +138,32 @@ impl TenantDb<Tx> {
     }
 
     async fn keep(&self, key: &IdempotencyKey, answer: &impl Message) -> Result<()> {
-        let now = self.env().now();
+        let now = self.env.now();
         let keep = [
-            self.tenant().into(),
+            self.owner(),
             key.hash().to_vec().into(),
             key.method().into(),
             key.request().to_vec().into(),
-            key.seal(&answer.encode_to_vec(), self.env())?.into(),
+            key.seal(&answer.encode_to_vec(), self.env)?.into(),
             now.into(),
             (now + KEPT).into(),
         ];
-        let kept = self.conn().execute_raw(statement(self.backend(), KEEP, keep)).await?;
+        let keep = statement(self.conn.get_database_backend(), &self.sql(KEEP), keep);
+        let kept = self.conn.execute_raw(keep).await?;
         if kept.rows_affected() == 0 { Err(Error::InProgress) } else { Ok(()) }
+    }
+
+    fn owner(&self) -> Value {
+        match self.of {
+            Of::Tenant(tenant) => tenant.into(),
+            Of::Staff(staff) => staff.user().into(),
+        }
+    }
+
+    fn sql(&self, text: &str) -> String {
+        match self.of {
+            Of::Tenant(_) => text.to_owned(),
+            Of::Staff(_) => text.replace("idempotency_key", "platform_key").replace("tenant_id", "staff_id"),
+        }
     }
 }

@@ -18,6 +18,7 @@ pub(super) mod event_head;
 #[allow(dead_code, reason = "rows are written and read by column, never whole")]
 pub(super) mod inbox;
 pub(super) mod invite;
+pub(super) mod job_log;
 pub(super) mod member;
 pub(super) mod message;
 pub(super) mod message_revision;
@@ -25,7 +26,10 @@ pub(super) mod passage;
 pub(super) mod passage_term;
 pub(super) mod plan;
 pub(super) mod platform_action;
+#[allow(dead_code, reason = "rows are written and read by column, never whole")]
+pub(super) mod platform_key;
 pub(super) mod product;
+pub(super) mod queue_pause;
 pub(super) mod session;
 pub(super) mod subscription;
 pub(super) mod suggestion;
@@ -78,6 +82,7 @@ pub fn tables() -> Vec<Table> {
         table::<event_head::Entity>(),
         table::<inbox::Entity>(),
         table::<invite::Entity>(),
+        table::<job_log::Entity>(),
         table::<member::Entity>(),
         table::<message::Entity>(),
         table::<message_revision::Entity>(),
@@ -85,7 +90,9 @@ pub fn tables() -> Vec<Table> {
         table::<passage_term::Entity>(),
         table::<plan::Entity>(),
         table::<platform_action::Entity>(),
+        table::<platform_key::Entity>(),
         table::<product::Entity>(),
+        table::<queue_pause::Entity>(),
         table::<session::Entity>(),
         table::<subscription::Entity>(),
         table::<suggestion::Entity>(),

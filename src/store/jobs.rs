@@ -5,20 +5,29 @@
 //! changes no row.
 
 mod admit;
+mod archive;
 mod effect;
 mod enqueue;
 mod finish;
 mod gate;
 mod lease;
+mod log;
+mod look;
+mod redrive;
 mod sql;
 mod start;
+mod stats;
 mod sweep;
 
 pub use admit::Ready;
 pub use effect::Recorded;
 pub use enqueue::{LONGEST_PAYLOAD, NewJob};
 pub use finish::{Ending, Finished, Outcome};
+pub use log::{Logged, LogFilter, LogPlace};
+pub use look::{JobFilter, JobRow, LOOKED_THROUGH, Place};
+pub use redrive::{MOST_REDRIVEN, Redriven};
 pub use start::{Held, Started};
+pub use stats::{COUNTED, Pause, QueueStats};
 pub use sweep::Swept;
 
 use super::{Hint, Store};

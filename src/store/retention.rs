@@ -20,6 +20,7 @@ struct Kept {
 const KEPT: [Kept; 7] = [
     // The answer to a command under an idempotency key knows its own end.
     Kept { table: "idempotency_key", key: "tenant_id, key_hash", old: "expire_time < $1", days: 0 },
+    Kept { table: "platform_key", key: "staff_id, key_hash", old: "expire_time < $1", days: 0 },
     // A sign-in that ended long ago explains nothing; the audit log has it.
     Kept { table: "session", key: "id", old: "expires_at < $1", days: 30 },
     // A lockout lasts minutes.
@@ -32,18 +33,18 @@ const KEPT: [Kept; 7] = [
         old: "(body is null or kind = 'delivery' or outcome = 'expected') and received_at < $1",
         days: 30,
     },
-    // A job that ended does not run again, and its effects ask nobody. An intent stays: as long as its job
-    // can come back, it is what keeps it from having the effect twice.
+    // A job that died may be redriven, but not when it is as old as that (see `jobs::REDRIVEN_WITHIN`): its
+    // effects ask nobody. An intent stays: as long as its job can come back, it is what keeps it from having
+    // the effect twice.
     Kept { table: "effect", key: "tenant_id, key", old: "state in (2, 3) and created_at < $1", days: 30 },
     // A customer may read a message weeks later; the report finds its message here.
     Kept { table: "delivery", key: "tenant_id, channel_id, external_id", old: "update_time < $1", days: 90 },
-    Kept { table: "job_log", key: "tenant_id, id, finished_at", old: "finished_at < $1", days: 30 },
 ];
 
 impl SystemDb {
     /// Drops up to `limit` rows of each kind whose time is over: sessions 30 days after they expired, counted
-    /// sign-ins after one, inbox entries, effects and ended jobs after 30, reports of deliveries after 90.
-    /// Says whether there are more.
+    /// sign-ins after one, inbox entries and effects after 30, reports of deliveries after 90. Says whether
+    /// there are more.
     pub async fn drop_outdated(&self, limit: u32) -> Result<bool> {
         let mut more = false;
         for Kept { table, key, old, days } in &KEPT {

@@ -296,8 +296,20 @@ impl Writer {
 pub(super) async fn uncancelled<T: Send + 'static>(
     work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
 ) -> Result<T> {
-    match tokio::spawn(work).await {
+    let left = Left;
+    let done = tokio::spawn(work).await;
+    std::mem::forget(left);
+    match done {
         Ok(done) => Ok(done?),
         Err(panicked) => Err(Error::internal(panicked)),
+    }
+}
+
+/// Counts callers that go away in the middle: each is a connection that would be poisoned without the task.
+struct Left;
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        metrics::counter!("switchboard_cancelled_begin_total").increment(1);
     }
 }

@@ -1,5 +1,7 @@
 //! What staff see: rows to the contract.
 
+pub mod job;
+
 pub use super::contract::switchboard::admin::v1;
 use super::time;
 use crate::{

@@ -76,6 +76,14 @@ impl<K: Serialize + DeserializeOwned> Page<K> {
     }
 }
 
+impl<K: Serialize> Page<K> {
+    /// The token of the next page; where there is none, of a list that was not read to its end, the place
+    /// to go `on` from.
+    pub fn or_on(&self, token: String, on: Option<&K>) -> String {
+        if token.is_empty() { on.map(|on| seal(on, self.bound)).unwrap_or_default() } else { token }
+    }
+}
+
 /// A number that stands for the list and its filters.
 fn bind(list: &str, filters: &[&str]) -> u64 {
     let mut hash = Xxh3::new();

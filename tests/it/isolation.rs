@@ -56,6 +56,8 @@ async fn belongings(app: &TestApp, owner: &Person, staff: &str) -> HashMap<&'sta
     let suggestion = drafted(app, owner).await;
     let escalate = json!({"suggestionId": suggestion, "reason": "ask a person"});
     let escalated = app.ok("SuggestionService.Escalate", owner, escalate).await;
+    let jobs = json!({"tenantId": owner.tenant});
+    let jobs = app.call("JobService.ListJobs", Some(staff), jobs).await.expect("staff see jobs");
     HashMap::from([
         ("chn", text(&channel["channel"]["id"])),
         ("doc", text(&document["id"])),
@@ -71,6 +73,7 @@ async fn belongings(app: &TestApp, owner: &Person, staff: &str) -> HashMap<&'sta
         ("msg", talk.message),
         ("sug", suggestion),
         ("esc", text(&escalated["escalationId"])),
+        ("job", text(&jobs["jobs"][0]["id"])),
     ])
 }
 

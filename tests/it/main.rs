@@ -19,6 +19,7 @@ mod faults;
 mod idempotency;
 mod isolation;
 mod jobs;
+mod operations;
 mod people;
 mod plans;
 mod program;

@@ -206,7 +206,32 @@ async fn work(pair: &Pair) {
     let tenants = stage.ok(Who::Staff, "ListTenants", json!({"pageSize": 1})).await;
     assert!(!tenants["tenants"].as_array().unwrap().is_empty());
     stage.ok(Who::Staff, "ListGrants", json!({"tenantId": stage.owner.tenant})).await;
+    for filter in [
+        json!({}),
+        json!({"tenantId": stage.owner.tenant}),
+        json!({"state": "JOB_STATE_DEAD"}),
+        json!({"state": "JOB_STATE_BLOCKED", "queue": "JOB_QUEUE_SEND"}),
+        json!({"state": "JOB_STATE_RUNNING", "kind": "send_message"}),
+        json!({"state": "JOB_STATE_DEAD", "tenantId": stage.owner.tenant}),
+    ] {
+        stage.ok(Who::Staff, "ListJobs", filter).await;
+    }
+    let job = stage.ok(Who::Staff, "ListJobs", json!({"pageSize": 1})).await["jobs"][0].clone();
+    let job = json!({"tenantId": job["tenantId"], "jobId": job["id"]});
+    stage.ok(Who::Staff, "GetJob", job.clone()).await;
+    stage.ok(Who::Staff, "GetQueueStats", json!({})).await;
+    for filter in [json!({}), json!({"tenantId": stage.owner.tenant})] {
+        stage.ok(Who::Staff, "ListJobLog", filter).await;
+    }
+    for method in ["PauseQueue", "ResumeQueue"] {
+        let queue = json!({"queue": "JOB_QUEUE_BILL", "reason": "a test"});
+        stage.keyed(Who::Staff, method, method, queue).await.unwrap();
+    }
+    stage.ok(Who::Staff, "RedriveJobs", json!({"reason": "a test"})).await;
     let store = stage.app.store().system();
+    store.tenant_of_job(job["jobId"].as_str().unwrap().parse().unwrap()).await.unwrap();
+    store.trim_job_log(chrono::TimeDelta::days(30), 10).await.unwrap();
+    store.archive_dead().await.unwrap();
     store.archive_jobs(Duration::ZERO).await.unwrap();
     store.drop_outdated(10).await.unwrap();
     store.sweep(10).await.unwrap();

@@ -88,6 +88,7 @@ async fn what_is_of_no_use_goes_and_nothing_else() {
         let system = app.store().system();
         assert!(system.drop_outdated(2).await.unwrap());
         while system.drop_outdated(2).await.unwrap() {}
+        while system.trim_job_log(TimeDelta::days(30), 2).await.unwrap() {}
 
         let sessions = run(&database, "select id from session", Vec::new()).await;
         let sessions: Vec<Uuid> = sessions.iter().map(|row| row.try_get("", "id").unwrap()).collect();

@@ -8,11 +8,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::Worker;
+use super::{Worker, outcome};
 use crate::{
     auth::TenantScope,
     jobs::{
         Context, Failure,
+        begun::Begun,
         bus::Receipt,
         registry::Kind,
         running::{Slot, Stop},
@@ -39,11 +40,8 @@ impl Worker {
             self.execute(kind, &started, &cx, &mut slot).await
         };
         let ending = self.last_word(kind, &started, &cx, ending).await;
-        let result = ending.as_ref().map_or("lost", name);
-        let labels = [("kind", kind.name), ("result", result)];
-        metrics::counter!("switchboard_jobs_total", &labels).increment(1);
-        metrics::histogram!("switchboard_job_seconds", &labels).record(begin.elapsed().as_secs_f64());
-        tell(&started, kind, ending.as_ref(), begin.elapsed());
+        let too_late = self.too_late(&started, &cx, &slot, ending.as_ref()).await;
+        outcome::tell(&started, kind, ending.as_ref(), too_late, begin.elapsed());
         let outcome = ending.map(|ending| Outcome { ticket: started.ticket.clone(), ending });
         self.report(outcome, receipt).await;
         drop((slot, permit));
@@ -66,7 +64,23 @@ impl Worker {
             public_url: self.parts.public_url.clone(),
             env: store.env().clone(),
             cancelled: slot.cancelled.clone(),
+            begun: Begun::default(),
         }
+    }
+
+    /// Whether somebody asked for the run's end when there was nothing left to prevent. A run that has to come
+    /// back, to write down what happened, is then not to be cancelled on its way.
+    async fn too_late(&self, started: &Started, cx: &Context, slot: &Slot, ending: Option<&Ending>) -> bool {
+        if slot.told() != Some(Stop::Cancelled) || ending.is_none_or(|ending| *ending == Ending::Cancelled) {
+            return false;
+        }
+        if let Some(Ending::Retry { .. } | Ending::Crashed { .. } | Ending::Later { .. }) = ending
+            && cx.begun.any()
+            && let Err(error) = self.parts.store.system().forget_cancel(&started.ticket).await
+        {
+            tracing::warn!(%error, job = %started.ticket.job, "cannot take a cancellation back that came too late");
+        }
+        true
     }
 
     /// Before a job is dead, whoever waits for it is told.
@@ -100,13 +114,19 @@ impl Worker {
     async fn execute(&self, kind: &Kind, started: &Started, cx: &Context, slot: &mut Slot) -> Option<Ending> {
         let store = &self.parts.store;
         let work = AssertUnwindSafe(timeout(kind.timeout, (kind.run)(cx, &started.payload))).catch_unwind();
-        let done = tokio::select! {
-            done = work => done,
-            why = slot.broken_off() => return match why {
-                Stop::Lost => None,
-                Stop::Cancelled => Some(Ending::Cancelled),
-                Stop::Shutdown => Some(Ending::Later { after: Duration::ZERO }),
-            },
+        let mut work = std::pin::pin!(work);
+        let done = loop {
+            let why = tokio::select! {
+                done = &mut work => break done,
+                why = slot.broken_off() => why,
+            };
+            match why {
+                Stop::Lost => return None,
+                // What may have happened is written down, and not left in doubt.
+                Stop::Cancelled if cx.begun.any() => {}
+                Stop::Cancelled => return Some(Ending::Cancelled),
+                Stop::Shutdown => return Some(Ending::Later { after: Duration::ZERO }),
+            }
         };
         let backoff = |tries| kind.backoff.after(tries, store.env().chance());
         let failure = match done {
@@ -122,7 +142,7 @@ impl Worker {
         };
         Some(match (slot.told(), failure) {
             (Some(Stop::Lost), _) => return None,
-            (Some(Stop::Cancelled), _) => Ending::Cancelled,
+            (Some(Stop::Cancelled), _) if !cx.begun.any() => Ending::Cancelled,
             (_, Failure::Snooze(after)) => Ending::Later { after },
             (Some(Stop::Shutdown), Failure::Retry { .. }) => Ending::Later { after: Duration::ZERO },
             (_, Failure::Dead(cause)) => Ending::Dead { error: format!("{cause:#}") },
@@ -140,28 +160,4 @@ impl Worker {
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
-}
-
-fn name(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::Done => "done",
-        Ending::Retry { .. } => "retry",
-        Ending::Crashed { .. } => "crashed",
-        Ending::Later { .. } => "later",
-        Ending::Dead { .. } => "dead",
-        Ending::Cancelled => "cancelled",
-    }
-}
-
-fn tell(started: &Started, kind: &Kind, ending: Option<&Ending>, took: Duration) {
-    let (tenant, job, kind) = (started.ticket.tenant, started.ticket.job, kind.name);
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    match ending {
-        Some(Ending::Dead { error }) => tracing::error!(%tenant, %job, kind, millis, error, "job dead"),
-        Some(Ending::Retry { error, .. } | Ending::Crashed { error, .. }) => {
-            tracing::warn!(%tenant, %job, kind, millis, tries = started.tries, error, "job failed");
-        }
-        Some(ending) => tracing::debug!(%tenant, %job, kind, millis, result = name(ending), "job ended"),
-        None => tracing::warn!(%tenant, %job, kind, millis, "job lost to another worker"),
-    }
 }

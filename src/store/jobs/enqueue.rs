@@ -83,7 +83,7 @@ impl TenantDb<Tx> {
     }
 
     /// Takes the next number of `key`, and the state that a job with it starts in.
-    async fn next_in_order(&self, key: Uuid) -> Result<(Option<i64>, i16)> {
+    pub(super) async fn next_in_order(&self, key: Uuid) -> Result<(Option<i64>, i16)> {
         let values: [Value; 2] = [self.tenant().into(), key.into()];
         let gate = self.conn().query_one_raw(timed(self.backend(), self.env(), GATE, values)).await?;
         let gate = gate.ok_or_else(|| Error::internal(anyhow::anyhow!("the gate returned no row")))?;

@@ -65,10 +65,12 @@ const BY_EPOCH_SQLITE: &str = "where tenant_id = $1 and id = $2 and epoch = $3 \
 const END: &str = "update job set state = $4, lease_until = null, finished_at = {now} ";
 const FAIL: &str =
     "update job set state = $4, lease_until = null, finished_at = {now}, last_error = d.error ";
-const RETRY: &str = "update job set state = 0, lease_until = null, tries = tries + $4, \
-     run_at = {in d.pause}, last_error = coalesce(nullif(d.error, ''), last_error) ";
-const CRASH: &str = "update job set state = case when crashes + 1 >= $4 then 4 else 0 end, lease_until = null, \
-     finished_at = case when crashes + 1 >= $4 then {now} end, crashes = crashes + 1, \
+// Somebody may have asked for its end while it ran: then it does not come back.
+const RETRY: &str = "update job set state = case when cancel then 5 else 0 end, lease_until = null, \
+     tries = tries + $4, finished_at = case when cancel then {now} end, run_at = {in d.pause}, last_error = coalesce(nullif(d.error, ''), last_error) ";
+const CRASH: &str = "update job set lease_until = null, \
+     state = case when crashes + 1 >= $4 then 4 when cancel then 5 else 0 end, \
+     finished_at = case when crashes + 1 >= $4 or cancel then {now} end, crashes = crashes + 1, \
      run_at = {in d.pause}, last_error = d.error ";
 
 impl SystemDb {

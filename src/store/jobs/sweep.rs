@@ -1,20 +1,20 @@
-//! Repair by looking at the record: leases that ran out, tickets that were lost, history that is over.
+//! Repair by looking at the record: leases that ran out, tickets that were lost.
 
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 
 use super::{
-    MOST_CRASHES,
+    JobRow, MOST_CRASHES, Ticket,
     gate::{self, Gate},
     sql::{pause, timed},
     state::{CANCELLED, DEAD, READY},
 };
 use crate::{
-    domain::queue::Queue,
-    error::Result,
+    domain::{job::JobState, queue::Queue},
+    error::{Error, Result},
     id::{JobId, TenantId},
-    store::{SystemDb, TenantDb, Tx, sql::statement},
+    store::{SystemDb, TenantDb, Tx},
 };
 
 /// What a sweep found.
@@ -54,9 +54,6 @@ const EXPIRED_SQLITE: &str = "select tenant_id, id, state as was from job \
 
 const SWEEP_SQLITE: &str = "where tenant_id = $1 and id = $3 and (state + 0) in (1, 2) \
      returning tenant_id, id, order_key, queue, state";
-
-/// Jobs moved in one transaction: on SQLite, nobody else writes meanwhile.
-const MOST_ARCHIVED: i64 = 1_000;
 
 impl SystemDb {
     /// Takes back up to `limit` jobs whose lease ran out.
@@ -120,53 +117,10 @@ impl SystemDb {
         })
         .await
     }
-
-    /// Moves jobs that ended more than `age` ago into the log, at most a thousand; returns how many. An
-    /// ordered one stays until its gate is past it.
-    pub async fn archive_jobs(&self, age: Duration) -> Result<u64> {
-        let past = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        let (old, value): (_, Value) = match self.backend() {
-            DbBackend::Postgres => ("now() - $1::bigint * interval '1 millisecond'", past.into()),
-            _ => ("$1", (self.env().now() - age).into()),
-        };
-        let select = format!(
-            "select tenant_id, id from job where state in (3, 4, 5) and finished_at < {old} \
-             and (order_key is null or (state <> 4 or not halt) and order_seq < (select head_seq from job_gate g \
-                 where g.tenant_id = job.tenant_id and g.order_key = job.order_key)) \
-             order by finished_at limit {MOST_ARCHIVED}"
-        );
-        let columns =
-            "tenant_id, id, queue, kind, state, epoch, tries, crashes, last_error, created_at, finished_at";
-        self.transaction(async |db| {
-            if db.backend() == DbBackend::Postgres {
-                let moved = format!(
-                    "with old as materialized ({select} for update skip locked), \
-                     gone as (delete from job where (tenant_id, id) in (select tenant_id, id from old) \
-                         returning {columns}) \
-                     insert into job_log ({columns}) select {columns} from gone"
-                );
-                return db.change(&moved, [value.clone()]).await;
-            }
-            // SQLite cannot insert what a deletion returns: what was copied is what came last into the log.
-            let last = "select coalesce(max(rowid), 0) as last from job_log";
-            let last = db.conn().query_one_raw(statement(db.backend(), last, [])).await?;
-            let last: i64 = last.map(|row| row.try_get("", "last")).transpose()?.unwrap_or(0);
-            let copy = format!(
-                "insert into job_log ({columns}) select {columns} from job where (tenant_id, id) in ({select})"
-            );
-            if db.change(&copy, [value.clone()]).await? == 0 {
-                return Ok(0);
-            }
-            let delete = "delete from job where (tenant_id, id) in \
-                 (select tenant_id, id from job_log where rowid > $1)";
-            db.change(delete, [last.into()]).await
-        })
-        .await
-    }
 }
 
 impl SystemDb<Tx> {
-    async fn change<const N: usize>(&self, sql: &str, values: [Value; N]) -> Result<u64> {
+    pub(super) async fn change<const N: usize>(&self, sql: &str, values: [Value; N]) -> Result<u64> {
         let update = timed(self.backend(), self.env(), sql, values);
         Ok(self.conn().execute_raw(update).await?.rows_affected())
     }
@@ -194,6 +148,21 @@ impl SystemDb<Tx> {
     }
 }
 
+impl SystemDb {
+    /// Takes back that somebody asked for the end of a running job: it came too late.
+    pub async fn forget_cancel(&self, ticket: &Ticket) -> Result<()> {
+        let forget = "update job set cancel = false \
+             where tenant_id = $1 and id = $2 and epoch = $3 and (state + 0) = 2";
+        let values: [Value; 3] = [ticket.tenant.into(), ticket.job.into(), ticket.epoch.into()];
+        self.transaction(async |db| db.change(forget, values.clone()).await).await?;
+        Ok(())
+    }
+}
+
+fn ended() -> Error {
+    Error::rejected("JOB_ENDED", "the job is over")
+}
+
 // A blocked or waiting job ends at once; its ticket, if there is one, fails the fence.
 const CANCEL: &str = "update job set state = case when (state + 0) = 2 then 2 else 5 end, cancel = true, \
        lease_until = case when (state + 0) = 2 then lease_until end, \
@@ -201,6 +170,25 @@ const CANCEL: &str = "update job set state = case when (state + 0) = 2 then 2 el
      where tenant_id = $1 and id = $2 and (state + 0) in (0, 1, 2, 6) returning order_key, state";
 
 impl TenantDb<Tx> {
+    /// As [`cancel_job`](Self::cancel_job), for whoever wants to know. Answers the job as it was, and whether
+    /// somebody asked for its end before.
+    ///
+    /// # Errors
+    /// No such job; one that is done or dead (`JOB_ENDED`).
+    pub async fn stop_job(&self, id: JobId) -> Result<(JobRow, bool)> {
+        let seen = self.job(id).await?;
+        let seen = match seen {
+            Some(seen) => seen,
+            None if self.logged_job(id).await?.is_some() => return Err(ended()),
+            None => return Err(Error::not_found("job", id)),
+        };
+        if seen.state == Some(JobState::Cancelled) || seen.cancel && seen.state == Some(JobState::Running) {
+            return Ok((seen, true));
+        }
+        // What ended since it was seen is not found by the update.
+        if self.cancel_job(id).await? { Ok((seen, false)) } else { Err(ended()) }
+    }
+
     /// Asks for the end of a job: one that waits is cancelled with this transaction, one that runs is told
     /// at its next heartbeat. False when it is over, or not the tenant's.
     pub async fn cancel_job(&self, id: JobId) -> Result<bool> {

@@ -34,6 +34,7 @@ pub fn context(shop: &Shop, job: JobId, tries: i16) -> Context {
         public_url: "https://chat.example".into(),
         env: shop.env.clone(),
         cancelled: CancellationToken::new(),
+        begun: Default::default(),
     }
 }
 

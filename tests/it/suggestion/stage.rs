@@ -91,6 +91,7 @@ impl Stage {
             public_url: "https://chat.example".into(),
             env: self.shop.env.clone(),
             cancelled: CancellationToken::new(),
+            begun: Default::default(),
         }
     }
 
