@@ -2,11 +2,11 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use switchboard::{jobs::Terms, store::jobs::Ending};
+use switchboard::{domain::job::JobState, jobs::Terms, store::jobs::Ending};
 
 use super::{Control, dead};
 use crate::{
-    jobs::{BLOCKED, CANCELLED, DEAD, READY, key},
+    jobs::{BLOCKED, CANCELLED, DEAD, READY, Scripted, key, promise},
     support::{Pair, Server, both, server::KEYS},
 };
 
@@ -97,8 +97,9 @@ async fn jobs_are_listed_shown_cancelled_and_redriven() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queues_are_paused_drained_and_resumed_beside_a_server() {
     both(async |pair| {
-        let control = Control::start(&pair).await;
         let server = Server::start(&pair, &[]).await;
+        let (store, scope) = crate::transaction::store(&pair).await;
+        let state = async |job| store.of(scope.clone()).job(job).await.unwrap().unwrap().state.unwrap();
         assert_eq!(
             ok(&pair, &["pause", "send", "ai", "--reason", "the provider is down"]).await,
             "send was paused\nai was paused\n"
@@ -106,7 +107,7 @@ async fn queues_are_paused_drained_and_resumed_beside_a_server() {
         assert_eq!(ok(&pair, &["pause", "send"]).await, "send was paused before\n");
         // Longer than any relay takes to hear of it.
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        let held = control.promise(&["held"], Terms::now()).await[0];
+        let held = promise(&store, &scope, &[Scripted::new("held", &[])], Terms::now()).await[0];
         let queues = json(&pair, &["queues"]).await;
         let send = &queues["queues"][0];
         assert_eq!((&send["paused"], &send["pauseReason"]), (&json!(true), &json!("the provider is down")));
@@ -120,13 +121,13 @@ async fn queues_are_paused_drained_and_resumed_beside_a_server() {
 
         let drained = ok(&pair, &["drain"]).await;
         assert!(drained.starts_with("drained: "), "{drained}");
-        assert_eq!(control.state(held).await, READY);
+        assert_eq!(state(held).await, JobState::Ready);
         let resumed = ok(&pair, &["resume", "--all"]).await;
         assert_eq!(resumed.lines().count(), 7, "{resumed}");
         assert!(resumed.lines().all(|line| !line.contains("before")), "{resumed}");
         // The server has it now; it knows no job of that kind, and asks for it again later.
         let begin = std::time::Instant::now();
-        while control.state(held).await == READY {
+        while state(held).await == JobState::Ready {
             assert!(begin.elapsed() < std::time::Duration::from_secs(30), "{}", server.output());
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
