@@ -95,6 +95,9 @@ pub const KNOWN: &[Known] = &[
         None,
         "Effects that nobody can tell whether they happened",
     ),
+    counter("switchboard_cron_fired_total", None, "Jobs that schedules promised"),
+    counter("switchboard_cron_unreadable_total", None, "Schedules that this version cannot read"),
+    counter("switchboard_event_subscribers_dropped_total", None, "Streams let go because they took nothing"),
     gauge("switchboard_jobs_pg_only_seconds", None, "Time spent dispatching without Redis"),
     gauge("switchboard_jobs_completer_backlog", None, "Results that wait to be recorded"),
     gauge(

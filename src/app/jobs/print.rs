@@ -36,7 +36,7 @@ pub(super) fn jobs(rows: &[JobRow]) -> Vec<String> {
             first_line(row.last_error.as_deref()),
         ]
     });
-    table(std::iter::once(head).chain(lines).collect())
+    table(&std::iter::once(head).chain(lines).collect::<Vec<_>>())
 }
 
 /// Everything about one job.
@@ -102,11 +102,11 @@ pub(super) fn queues(rows: &[QueueStats]) -> Vec<String> {
             row.pause.as_ref().map(|pause| first_line(Some(&pause.reason))).unwrap_or_default(),
         ]
     });
-    table(std::iter::once(head.map(str::to_owned)).chain(lines).collect())
+    table(&std::iter::once(head.map(str::to_owned)).chain(lines).collect::<Vec<_>>())
 }
 
 /// Columns as wide as their widest cell.
-fn table<const N: usize>(rows: Vec<[String; N]>) -> Vec<String> {
+fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn columns_line_up() {
         let rows = [["a", "bb", "c"], ["aaa", "b", "…"]].map(|row| row.map(str::to_owned));
-        assert_eq!(table(rows.to_vec()), ["a    bb  c", "aaa  b   …"]);
+        assert_eq!(table(&rows), ["a    bb  c", "aaa  b   …"]);
     }
 
     #[test]

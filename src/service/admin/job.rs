@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::scope;
 use crate::{
     auth::{Actor, Caller},
-    domain::{event::Event, job::JobState},
+    domain::{event::Event, job::JobState, queue::Queue},
     error::{Error, Result},
     id::{JobId, TenantId},
     store::{
@@ -189,7 +189,7 @@ impl JobService for Jobs {
                         (None, None) => ("platform", "jobs".to_owned()),
                     };
                     let outcome = json!({
-                        "queue": filter.queue.map(|queue| queue.name()), "kind": filter.kind,
+                        "queue": filter.queue.map(Queue::name), "kind": filter.kind,
                         "redriven": done.jobs.len(), "superseded": done.superseded,
                     });
                     db.record_action(NewAction {
