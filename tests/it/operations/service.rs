@@ -133,7 +133,7 @@ async fn a_look_through_many_jobs_is_done_in_pieces() {
 async fn stats_tell_how_full_each_queue_is() {
     both(async |pair| {
         let control = Control::start(&pair).await;
-        control.promise(&["d1", "d2"], Terms::now()).await;
+        control.promise(&["d1", "d2", "d3"], Terms::now()).await;
         control.end(dead("no")).await;
         let began = control.promise(&["x"], Terms::now()).await;
         let tickets = control.admit().await;
@@ -150,7 +150,7 @@ async fn stats_tell_how_full_each_queue_is() {
         assert_eq!(stats["queues"].as_array().unwrap().len(), 7);
         let send = &stats["queues"][0];
         for (count, expected) in
-            [("ready", 1), ("scheduled", 2), ("blocked", 2), ("dispatched", 1), ("running", 1), ("dead", 2)]
+            [("ready", 1), ("scheduled", 2), ("blocked", 2), ("dispatched", 1), ("running", 1), ("dead", 3)]
         {
             assert_eq!(send[format!("{count}Count")], expected.to_string(), "{count}: {send}");
         }
