@@ -2,7 +2,7 @@
 //! Unscoped because: staff read the log of all tenants; who asks was checked before.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, QueryResult, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 
 use super::look::{Ask, LOOKED_THROUGH};
 use crate::{
@@ -51,10 +51,28 @@ pub type LogPlace = (DateTime<Utc>, TenantId, JobId);
 const COLUMNS: &str =
     "tenant_id, id, queue, kind, state, epoch, tries, crashes, last_error, cancel, created_at, finished_at";
 
-impl<C: ConnectionTrait> SystemDb<C> {
+impl SystemDb {
     /// Up to `limit` entries after a place, and where to go on when the look ended before it found that many:
     /// of one tenant by their jobs, of all by their ends, the newest first.
     pub async fn job_log(
+        &self,
+        filter: &LogFilter,
+        after: Option<LogPlace>,
+        limit: u64,
+    ) -> Result<(Vec<Logged>, Option<LogPlace>)> {
+        if self.backend() != DbBackend::Postgres {
+            return self.look_up(filter, after, limit).await;
+        }
+        self.transaction(async |db| {
+            db.along_indexes().await?;
+            db.look_up(filter, after, limit).await
+        })
+        .await
+    }
+}
+
+impl<C: ConnectionTrait> SystemDb<C> {
+    async fn look_up(
         &self,
         filter: &LogFilter,
         after: Option<LogPlace>,

@@ -58,9 +58,27 @@ pub type Place = (TenantId, JobId);
 const COLUMNS: &str = "tenant_id, id, queue, kind, state, epoch, tries, crashes, max_tries, run_at, \
      lease_until, expires_at, order_key, order_seq, cancel, payload, last_error, created_at, finished_at";
 
-impl<C: ConnectionTrait> SystemDb<C> {
+impl SystemDb {
     /// Up to `limit` jobs after a place, and where to go on when the look ended before it found that many.
     pub async fn jobs(
+        &self,
+        filter: &JobFilter,
+        after: Option<Place>,
+        limit: u64,
+    ) -> Result<(Vec<JobRow>, Option<Place>)> {
+        if self.backend() != DbBackend::Postgres {
+            return self.look(filter, after, limit).await;
+        }
+        self.transaction(async |db| {
+            db.along_indexes().await?;
+            db.look(filter, after, limit).await
+        })
+        .await
+    }
+}
+
+impl<C: ConnectionTrait> SystemDb<C> {
+    async fn look(
         &self,
         filter: &JobFilter,
         after: Option<Place>,
