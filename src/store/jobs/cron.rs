@@ -87,8 +87,6 @@ const SKIP_LOCKED: &str = " for update skip locked";
 const ADVANCE: &str = "update cron set next_at = $3, last_at = coalesce($4, last_at) \
      where tenant_id = $1 and name = $2";
 
-const NEXT: &str = "select next_at from cron where enabled order by next_at limit 1";
-
 /// The schedules of the scope's tenant, or with the nil tenant those of the platform.
 pub struct Crons<'a, C>(&'a TenantDb<C>);
 
@@ -222,7 +220,8 @@ impl SystemDb {
 
     /// When the next schedule is due.
     pub async fn next_fire(&self) -> Result<Option<DateTime<Utc>>> {
-        let next = self.conn().query_one_raw(statement(self.backend(), NEXT, [])).await?;
+        let next = "select next_at from cron where enabled order by next_at limit 1";
+        let next = self.conn().query_one_raw(statement(self.backend(), next, [])).await?;
         Ok(next.map(|row| row.try_get("", "next_at")).transpose()?)
     }
 }
