@@ -16,8 +16,8 @@ use crate::{
     id::TenantId,
     store::Store,
     wire::admin::v1::{
-        cron_service_server::CronServiceServer, grant_service_server::GrantServiceServer, system_service_server::SystemServiceServer,
-        tenant_admin_service_server::TenantAdminServiceServer,
+        cron_service_server::CronServiceServer, grant_service_server::GrantServiceServer,
+        system_service_server::SystemServiceServer, tenant_admin_service_server::TenantAdminServiceServer,
     },
 };
 
