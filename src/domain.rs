@@ -5,6 +5,7 @@ use std::borrow::Cow;
 pub mod access;
 pub mod channel;
 pub mod conversation;
+pub mod cron;
 pub mod decision;
 pub mod delivery;
 pub mod event;

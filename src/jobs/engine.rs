@@ -1,4 +1,4 @@
-//! The engine of one process: relay, workers, completer and sweeper, from start to drained.
+//! The engine of one process: relay, workers, completer, sweeper and cron, from start to drained.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,6 +16,7 @@ use super::{
     bus_local::LocalBus,
     bus_redis::RedisBus,
     completer::{BACKLOG, Completer},
+    cron,
     relay::Relay,
     running::{Running, Stop},
     sweeper::Sweeper,
@@ -32,7 +33,7 @@ const FLUSH: Duration = Duration::from_secs(10);
 /// What this process does, and how.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// Admits jobs and repairs (relay and sweeper).
+    /// Admits jobs, repairs, and fires schedules (relay, sweeper and cron).
     pub relay: bool,
     /// Runs jobs.
     pub work: bool,
@@ -178,6 +179,7 @@ impl Engine {
                 suspect: HashMap::new(),
             };
             tasks.push(tokio::spawn(sweeper.run(shutdown.clone())));
+            tasks.push(tokio::spawn(cron::run(store.clone(), shutdown.clone())));
         }
         if settings.work {
             let crew = Crew { settings, parts, registry: Arc::new(registry), bus, spare, progress };

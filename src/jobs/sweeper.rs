@@ -13,8 +13,6 @@ use crate::{
 
 /// Rows taken back in one transaction.
 const PAGE: u32 = 500;
-/// Outdated rows of one kind dropped in one transaction.
-const DROPPED: u32 = 1_000;
 /// Ended jobs stay where they can be asked for a while.
 const ARCHIVE_AFTER: Duration = Duration::from_secs(600);
 /// A consumer that held nothing for so long belongs to a process that is gone.
@@ -34,7 +32,6 @@ impl Sweeper {
         let mut tick = tokio::time::interval((self.lease / 10).min(Duration::from_secs(1)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count: u64 = 0;
-        let mut tidy_at: u64 = 0;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
@@ -54,15 +51,6 @@ impl Sweeper {
                 && let Err(error) = self.archive().await
             {
                 tracing::warn!(%error, "cannot archive jobs");
-            }
-            if count >= tidy_at {
-                let more = self.store.system().drop_outdated(DROPPED).await;
-                let more = more.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "cannot drop what is outdated");
-                    false
-                });
-                // A backlog goes a piece at every tick, so that leases are still looked after.
-                tidy_at = count + if more { 1 } else { 60 };
             }
             count += 1;
         }

@@ -1,5 +1,6 @@
 //! The platform's own staff.
 
+mod cron;
 mod grant;
 mod owner;
 mod system;
@@ -15,8 +16,8 @@ use crate::{
     id::TenantId,
     store::Store,
     wire::admin::v1::{
-        grant_service_server::GrantServiceServer, system_service_server::SystemServiceServer,
-        tenant_admin_service_server::TenantAdminServiceServer,
+        cron_service_server::CronServiceServer, grant_service_server::GrantServiceServer,
+        system_service_server::SystemServiceServer, tenant_admin_service_server::TenantAdminServiceServer,
     },
 };
 
@@ -31,6 +32,7 @@ pub fn over(routes: Routes, store: &Store, started: DateTime<Utc>) -> Routes {
         .add_service(SystemServiceServer::new(system::System::new(store.clone(), started)))
         .add_service(TenantAdminServiceServer::new(tenant_admin::TenantAdmin::new(store.clone())))
         .add_service(GrantServiceServer::new(grant::Grants::new(store.clone())))
+        .add_service(CronServiceServer::new(cron::Schedules::new(store.clone())))
 }
 
 /// The right of staff to work on `tenant`, in their own name.

@@ -5,6 +5,7 @@
 //! changes no row.
 
 mod admit;
+mod cron;
 mod effect;
 mod enqueue;
 mod finish;
@@ -15,6 +16,7 @@ mod start;
 mod sweep;
 
 pub use admit::Ready;
+pub use cron::{Cron, Crons, Fired, NewCron};
 pub use effect::Recorded;
 pub use enqueue::{LONGEST_PAYLOAD, NewJob};
 pub use finish::{Ending, Finished, Outcome};

@@ -12,6 +12,7 @@ mod clients;
 mod contract;
 mod conventions;
 mod conversation;
+mod cron;
 mod demo;
 mod edge;
 mod events;

@@ -8,11 +8,16 @@ use std::{
 
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
-use switchboard::domain::signature;
+use switchboard::{
+    auth::TenantScope,
+    domain::{cron::CatchUp, signature},
+    jobs::cron::schedule,
+};
 
 use crate::{
     conventions::stage::{self, Stage, Who},
     conversation::{payload, shop},
+    jobs::Scripted,
     support::{Cluster, Pair, server::KEYS},
 };
 
@@ -48,12 +53,15 @@ async fn every_statement_of_a_days_work_finds_its_rows_by_an_index() {
 
     let log = cluster.scratch().parent().expect("the servers' folder").join("postgres/log");
     let plans = plans(&std::fs::read_to_string(log).unwrap());
-    for needed in ["webhook's channel", "number's channels", "numbering", "admission", "passages"] {
+    for needed in
+        ["webhook's channel", "number's channels", "numbering", "admission", "schedules", "passages"]
+    {
         let words = match needed {
             "webhook's channel" => "\"channel\"",
             "number's channels" => "channel_of_account",
             "numbering" => "update event set seq",
             "admission" => "update job",
+            "schedules" => "from cron where enabled and next_at <=",
             _ => "passage_term",
         };
         assert!(plans.iter().any(|plan| plan.contains(words)), "no plan of {needed}");
@@ -206,6 +214,17 @@ async fn work(pair: &Pair) {
     let tenants = stage.ok(Who::Staff, "ListTenants", json!({"pageSize": 1})).await;
     assert!(!tenants["tenants"].as_array().unwrap().is_empty());
     stage.ok(Who::Staff, "ListGrants", json!({"tenantId": stage.owner.tenant})).await;
+    let scope = TenantScope::of_platform(stage.owner.tenant.parse().unwrap());
+    let (shop, job) = (stage.app.store().of(scope), Scripted::new("tick", &[]));
+    let put = shop.transaction(async |db| schedule(db, "tick", "* * * * *", "UTC", CatchUp::All, &job).await);
+    put.await.unwrap();
+    let schedules = stage.ok(Who::Staff, "ListSchedules", json!({"pageSize": 1})).await;
+    let next = json!({"pageSize": 1, "pageToken": schedules["nextPageToken"]});
+    stage.ok(Who::Staff, "ListSchedules", next).await;
+    let tick = json!({"tenantId": stage.owner.tenant, "name": "tick", "reason": "a test"});
+    stage.ok(Who::Staff, "ListSchedules", json!({"tenantId": stage.owner.tenant})).await;
+    stage.ok(Who::Staff, "RunNow", tick.clone()).await;
+    stage.ok(Who::Staff, "SetEnabled", tick).await;
     let store = stage.app.store().system();
     store.archive_jobs(Duration::ZERO).await.unwrap();
     store.drop_outdated(10).await.unwrap();

@@ -1,5 +1,7 @@
 //! Promising a job: the row commits with its cause, or not at all.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use uuid::Uuid;
@@ -23,7 +25,7 @@ pub const LONGEST_PAYLOAD: usize = 8 * 1024;
 pub struct NewJob {
     pub queue: Queue,
     /// The name of the kind, see `jobs::Job::NAME`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// At most [`LONGEST_PAYLOAD`] bytes.
     pub payload: Vec<u8>,
     /// The earliest start; `None` is at once.
@@ -103,7 +105,7 @@ impl TenantDb<Tx> {
             id.into(),
             shard(self.tenant()).into(),
             job.queue.number().into(),
-            job.kind.into(),
+            job.kind.into_owned().into(),
             job.payload.into(),
             job.run_at.into(),
             job.order.into(),
