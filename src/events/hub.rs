@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::redis_feed::RedisFeed;
+use super::{Told, redis_feed::RedisFeed};
 use crate::{
     auth::TenantScope,
     id::TenantId,
@@ -18,14 +18,14 @@ use crate::{
 };
 
 /// How far a listener may fall behind before it reads from the table instead.
-const DEPTH: usize = 256;
+const DEPTH: usize = 1_024;
 /// How long an event can stay unseen when its hint was lost.
 const RECHECK: Duration = Duration::from_secs(1);
 
 /// What a listener hears.
 #[derive(Clone, Debug)]
 pub(super) enum Live {
-    Event(Arc<LoggedEvent>),
+    Event(Arc<Told>),
     /// The newest number in the table, seen a moment ago.
     Head(i64),
 }
@@ -88,9 +88,14 @@ impl Hub {
         for event in events {
             if let Some(topic) = topics.get(&event.tenant_id) {
                 // The last listener may have left just now.
-                drop(topic.live.send(Live::Event(Arc::new(event))));
+                drop(topic.live.send(Live::Event(Arc::new(event.into()))));
             }
         }
+    }
+
+    /// The entries right behind `seq`, at most `limit`, if they are at hand without the table.
+    pub(super) async fn recent(&self, tenant: TenantId, seq: i64, limit: u64) -> Option<Vec<LoggedEvent>> {
+        self.0.redis.as_ref()?.recent(tenant, seq, limit).await
     }
 
     /// Looks at the table for all listeners of a tenant, until there are none; then their topic goes.
@@ -107,8 +112,8 @@ impl Hub {
                     return;
                 }
             }
-            match store.of(scope.clone()).events().newest().await {
-                Ok(newest) => drop(live.send(Live::Head(newest))),
+            match store.of(scope.clone()).events().head().await {
+                Ok(head) => drop(live.send(Live::Head(head.newest))),
                 Err(error) => tracing::debug!(%error, "cannot look for events; trying again"),
             }
         }

@@ -56,8 +56,7 @@ impl Sweeper {
                 tracing::warn!(%error, "cannot archive jobs");
             }
             if count >= tidy_at {
-                let more = self.store.system().drop_outdated(DROPPED).await;
-                let more = more.unwrap_or_else(|error| {
+                let more = self.tidy().await.unwrap_or_else(|error| {
                     tracing::warn!(%error, "cannot drop what is outdated");
                     false
                 });
@@ -91,6 +90,12 @@ impl Sweeper {
             }
             self.store.tell_ready(&swept.opened);
         }
+    }
+
+    /// Drops a piece of what is outdated; says whether there is more.
+    async fn tidy(&self) -> Result<bool> {
+        let events = self.store.system().trim_events(DROPPED).await;
+        Ok(self.store.system().drop_outdated(DROPPED).await? | events?)
     }
 
     async fn archive(&self) -> Result<()> {
