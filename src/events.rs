@@ -9,7 +9,7 @@ mod sequencer;
 mod told;
 mod wake;
 
-pub use follower::{Follower, Step};
+pub use follower::{Follower, PATIENCE, Step};
 pub use hub::Hub;
 pub use sequencer::{TAKEOVER, sequence};
 pub use told::Told;

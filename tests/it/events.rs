@@ -1,5 +1,9 @@
 //! The event log as a reader sees it: from any cursor, live, through disconnects and lost hints.
 
+mod crowd;
+mod kept;
+mod takeover;
+
 use std::time::Duration;
 
 use switchboard::{
@@ -10,6 +14,7 @@ use switchboard::{
     store::{Store, events::EventFilter},
 };
 use tokio_util::sync::CancellationToken;
+use tonic_types::StatusExt as _;
 
 use crate::{
     support::{Cluster, Pair, both},
@@ -149,14 +154,36 @@ async fn a_silent_reader_outlives_the_database() {
     tokio::time::timeout(Duration::from_secs(60), heard).await.expect("they hear of it");
 }
 
+/// Acceptance: a cursor from the future, or of another tenant's longer log, is told from where to where this log
+/// is there.
 #[tokio::test]
 async fn a_cursor_past_the_end_needs_a_snapshot() {
     both(async |pair| {
         let (store, scope) = store(&pair).await;
-        let started = Follower::start(store, &Hub::local(), scope, Some(7), EventFilter::default()).await;
-        let refused = started.err().unwrap();
-        assert!(matches!(refused, Error::Rejected(_)));
-        assert_eq!(refused.reason(), "SNAPSHOT_REQUIRED");
+        write(&store, &scope, 1).await;
+        number(&store).await;
+        let filter = EventFilter::default();
+        let page = store.of(scope.clone()).events().page(7, &filter, 10).await.map(|(head, _)| head);
+        let started = Follower::start(store, &Hub::local(), scope, Some(7), filter).await;
+        for refused in [started.err(), page.err()] {
+            assert_eq!(told(refused.expect("refused")), ("1".to_owned(), "1".to_owned()));
+        }
     })
     .await;
+}
+
+/// Gives every waiting event its number.
+async fn number(store: &Store) {
+    for shard in 0..8 {
+        while !store.system().number_events(shard, 500).await.unwrap().is_empty() {}
+    }
+}
+
+/// The oldest and the newest number that a refusal tells.
+fn told(refused: Error) -> (String, String) {
+    assert_eq!(refused.reason(), "SNAPSHOT_REQUIRED");
+    let status = tonic::Status::from(refused);
+    assert_eq!(status.code(), tonic::Code::FailedPrecondition);
+    let info = status.get_details_error_info().expect("an ErrorInfo");
+    (info.metadata["oldest_seq"].clone(), info.metadata["newest_seq"].clone())
 }

@@ -156,11 +156,8 @@ impl Messages<'_, Tx> {
                 if *text == seen.text {
                     // Telegram also calls changes edits that nobody sees. Only their time counts: an older
                     // edit that comes later must not stand.
-                    if newest {
-                        let update = self.0.update::<Entity>().col_expr(Column::EditedAt, Expr::value(*at));
-                        self.write(&seen, update).await?;
-                    }
-                    return Ok(None);
+                    let update = self.0.update::<Entity>().col_expr(Column::EditedAt, Expr::value(*at));
+                    return if newest { self.write(&seen, update).await.map(Some) } else { Ok(None) };
                 }
                 self.keep(&seen, if newest { &seen.text } else { text }, *at).await?;
                 if !newest {

@@ -1,7 +1,7 @@
 //! The rows themselves, whatever their collection.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{Changed, Collection, Copies};
