@@ -159,9 +159,9 @@ impl Error {
             Self::Forbidden { metadata, .. } => {
                 metadata.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
             }
-            Self::OffLog { oldest, newest, .. } => {
-                [("oldest_seq", oldest), ("newest_seq", newest)].map(|(k, v)| (k.into(), v.to_string())).into()
-            }
+            Self::OffLog { oldest, newest, .. } => [("oldest_seq", oldest), ("newest_seq", newest)]
+                .map(|(k, v)| (k.into(), v.to_string()))
+                .into(),
             _ => HashMap::new(),
         };
         let mut details = ErrorDetails::with_error_info(self.reason(), DOMAIN, metadata);

@@ -20,7 +20,8 @@ use crate::{
     wire::tenant::v1::{
         api_key_service_server::ApiKeyServiceServer, auth_service_server::AuthServiceServer,
         event_service_server::EventServiceServer, member_service_server::MemberServiceServer,
-        settings_service_server::SettingsServiceServer, sync_service_server::SyncServiceServer, tenant_service_server::TenantServiceServer,
+        settings_service_server::SettingsServiceServer, sync_service_server::SyncServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 

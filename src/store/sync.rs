@@ -133,7 +133,8 @@ impl<C: ConnectionTrait> Copies<'_, C> {
             rows.truncate(fitting);
         }
         // What is still to come backward comes then.
-        let come = rows.into_iter().map(|(_, row)| row).filter(|row| row.row.is_none() || !seen.ahead(row.id));
+        let come =
+            rows.into_iter().map(|(_, row)| row).filter(|row| row.row.is_none() || !seen.ahead(row.id));
         Ok((come.collect(), to))
     }
 }

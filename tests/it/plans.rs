@@ -48,8 +48,7 @@ async fn every_statement_of_a_days_work_finds_its_rows_by_an_index() {
 
     let log = cluster.scratch().parent().expect("the servers' folder").join("postgres/log");
     let plans = plans(&std::fs::read_to_string(log).unwrap());
-    for needed in
-        ["webhook's channel", "number's channels", "numbering", "changes", "admission", "passages"]
+    for needed in ["webhook's channel", "number's channels", "numbering", "changes", "admission", "passages"]
     {
         let words = match needed {
             "webhook's channel" => "\"channel\"",

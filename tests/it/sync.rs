@@ -83,7 +83,13 @@ struct Copy {
 
 impl Copy {
     /// Pulls one page; answers its changes, and whether there is more.
-    async fn page(&mut self, app: &TestApp, person: &Person, collection: &str, size: usize) -> (Vec<Value>, bool) {
+    async fn page(
+        &mut self,
+        app: &TestApp,
+        person: &Person,
+        collection: &str,
+        size: usize,
+    ) -> (Vec<Value>, bool) {
         let mut request = json!({"collection": collection, "pageSize": size});
         if let Some(cursor) = &self.cursor {
             request["cursor"] = cursor.clone();
@@ -108,7 +114,13 @@ impl Copy {
     }
 
     /// Pulls to the end of a cycle; answers the ids of each page.
-    async fn cycle(&mut self, app: &TestApp, person: &Person, collection: &str, size: usize) -> Vec<Vec<String>> {
+    async fn cycle(
+        &mut self,
+        app: &TestApp,
+        person: &Person,
+        collection: &str,
+        size: usize,
+    ) -> Vec<Vec<String>> {
         let mut pages = Vec::new();
         loop {
             let (changes, more) = self.page(app, person, collection, size).await;

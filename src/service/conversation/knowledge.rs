@@ -43,11 +43,7 @@ fn tell(db: &TenantDb<Tx>, id: DocumentId, action: &str) {
     db.emit(Event::TenantUpdated { subject: id.to_string(), action: action.to_owned() });
 }
 
-pub(in crate::service) async fn insert(
-    db: &TenantDb<Tx>,
-    id: DocumentId,
-    text: DocumentText,
-) -> Result<Row> {
+pub(in crate::service) async fn insert(db: &TenantDb<Tx>, id: DocumentId, text: DocumentText) -> Result<Row> {
     tell(db, id, "document.create");
     db.documents().insert(id, text).await
 }

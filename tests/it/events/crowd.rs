@@ -23,7 +23,11 @@ use crate::support::{
 const CROWD: usize = 5_000;
 const EVENTS: i64 = 24;
 
-async fn subscribe(app: &TestApp, token: &str, after: Option<i64>) -> Result<Streaming<SubscribeResponse>, Status> {
+async fn subscribe(
+    app: &TestApp,
+    token: &str,
+    after: Option<i64>,
+) -> Result<Streaming<SubscribeResponse>, Status> {
     let origin = http::Uri::from_static("http://switchboard");
     let mut client = EventServiceClient::with_origin(app.grpc(), origin);
     let asked = SubscribeRequest { after_seq: after, ..SubscribeRequest::default() };
@@ -44,7 +48,8 @@ async fn next(stream: &mut Streaming<SubscribeResponse>) -> Result<i64, Status> 
 }
 
 async fn write(store: &Store, scope: &TenantScope, count: usize) {
-    let written = store.of(scope.clone()).transaction(async |db| {
+    let db = store.of(scope.clone());
+    let written = db.transaction(async |db| {
         for number in 0..count {
             db.emit(Event::TenantUpdated { subject: number.to_string(), action: "test".to_owned() });
         }

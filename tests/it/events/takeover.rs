@@ -28,7 +28,8 @@ async fn another_process_numbers_events_when_the_one_that_did_dies() {
         );
         let row = database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
         let row = row.expect("a lease");
-        let (holder, term): (String, i64) = (row.try_get("", "holder").unwrap(), row.try_get("", "term").unwrap());
+        let (holder, term): (String, i64) =
+            (row.try_get("", "holder").unwrap(), row.try_get("", "term").unwrap());
         (holder, term, row.try_get::<f64>("", "left").unwrap())
     };
     let hub = Hub::local();

@@ -165,7 +165,12 @@ async fn a_cursor_of_no_use_is_refused() {
         for (request, code, reason, field) in [
             (with("tenantId", json!(bob.tenant)), invalid, "INVALID_FIELD", "cursor.tenant_id"),
             (with("tenantId", json!("")), invalid, "INVALID_FIELD", "cursor.tenant_id"),
-            (with("collection", json!("COLLECTION_DOCUMENTS")), invalid, "INVALID_FIELD", "cursor.collection"),
+            (
+                with("collection", json!("COLLECTION_DOCUMENTS")),
+                invalid,
+                "INVALID_FIELD",
+                "cursor.collection",
+            ),
             (with("fromId", json!(ada.user)), invalid, "INVALID_FIELD", "cursor.from_id"),
             (with("toSeq", json!("4000000")), Code::FailedPrecondition, "SNAPSHOT_REQUIRED", ""),
             (with("toSeq", json!("9223372036854775807")), Code::FailedPrecondition, "SNAPSHOT_REQUIRED", ""),
@@ -209,7 +214,8 @@ async fn large_rows_make_short_pages() {
         let text = "ж".repeat(50_000);
         for _ in 0..20 {
             let id = fresh(&app).replace("prd_", "doc_");
-            let document = json!({"id": id, "title": "a", "content": text, "documentType": "DOCUMENT_TYPE_FAQ"});
+            let document =
+                json!({"id": id, "title": "a", "content": text, "documentType": "DOCUMENT_TYPE_FAQ"});
             app.ok("PushChanges", &ada, json!({"changes": [{"createDocument": document}]})).await;
         }
         settled(&pair).await;

@@ -22,7 +22,13 @@ const IVO: &str = "15550000001";
 async fn deliver(stage: &Stage, body: Value) {
     let body = body.to_string();
     let request = raw(&body, "x-hub-signature-256", &signature::meta(SECRET, body.as_bytes()));
-    stage.app.app.ingress().receive(ChannelKind::Whatsapp, stage.channel(), &request).await.expect("taken in");
+    stage
+        .app
+        .app
+        .ingress()
+        .receive(ChannelKind::Whatsapp, stage.channel(), &request)
+        .await
+        .expect("taken in");
 }
 
 async fn edit(stage: &Stage, id: &str, words: &str) {
@@ -40,14 +46,17 @@ async fn a_copy_that_follows_along_is_the_one_that_begins_afterwards() {
         let mut copies: Vec<Copy> = COLLECTIONS.iter().map(|_| Copy::default()).collect();
         pull(&stage, &mut copies).await;
 
-        let talks = [stage.writes(IVO).await, stage.writes("15550000002").await, stage.writes("15550000003").await];
+        let talks =
+            [stage.writes(IVO).await, stage.writes("15550000002").await, stage.writes("15550000003").await];
         pull(&stage, &mut copies).await;
         let mut drafts = Vec::new();
         for talk in &talks {
             drafts.push(stage.draft(talk).await["id"].clone());
         }
         stage.ok(Who::Owner, "Approve", json!({"suggestionId": drafts[0]})).await;
-        stage.ok(Who::Owner, "SuggestionService.Edit", json!({"suggestionId": drafts[1], "text": "Yes."})).await;
+        stage
+            .ok(Who::Owner, "SuggestionService.Edit", json!({"suggestionId": drafts[1], "text": "Yes."}))
+            .await;
         stage.ok(Who::Owner, "Escalate", json!({"suggestionId": drafts[2], "reason": "hard"})).await;
         pull(&stage, &mut copies).await;
 
@@ -99,7 +108,10 @@ async fn a_copy_that_follows_along_is_the_one_that_begins_afterwards() {
             pull(&stage, &mut copies).await;
             let mut anew: Vec<Copy> = COLLECTIONS.iter().map(|_| Copy::default()).collect();
             pull(&stage, &mut anew).await;
-            let differ = COLLECTIONS.iter().zip(copies.iter().zip(&anew)).find(|(_, (copy, anew))| copy.rows != anew.rows);
+            let differ = COLLECTIONS
+                .iter()
+                .zip(copies.iter().zip(&anew))
+                .find(|(_, (copy, anew))| copy.rows != anew.rows);
             let Some(((collection, _), (copy, anew))) = differ else {
                 assert!(copies.iter().all(|copy| !copy.rows.is_empty()));
                 return stage.stop().await;

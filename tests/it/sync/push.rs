@@ -5,7 +5,13 @@ use switchboard::id::TenantId;
 use tonic::Code;
 
 use super::{Copy, PRODUCTS, fresh, open, products, settled};
-use crate::{conventions::stage::{Stage, Who}, support::{app::{Person, TestApp}, both}};
+use crate::{
+    conventions::stage::{Stage, Who},
+    support::{
+        app::{Person, TestApp},
+        both,
+    },
+};
 
 async fn push(app: &TestApp, person: &Person, changes: Value) -> Vec<Value> {
     let answer = app.ok("PushChanges", person, json!({"changes": changes})).await;
@@ -47,7 +53,8 @@ async fn a_refused_change_keeps_no_other_back() {
         let listed = app.ok("ListProducts", &ada, json!({})).await;
         assert_eq!(listed["products"].as_array().unwrap().len(), 2);
         let told = app.ok("PullEvents", &ada, json!({"types": ["tenant.updated"]})).await;
-        let told = told["events"].as_array().unwrap().iter().filter(|event| event["subject"] == ids[1].as_str());
+        let told =
+            told["events"].as_array().unwrap().iter().filter(|event| event["subject"] == ids[1].as_str());
         assert_eq!(told.count(), 0);
         running.stop().await;
     })
@@ -133,13 +140,16 @@ async fn a_change_is_refused_when_the_row_is_another_by_now() {
         let again = push(app, ada, gone).await;
         assert_eq!(outcomes(&again), ["ok", "ok", "ok", "NOT_FOUND", "NOT_FOUND"]);
 
-        let checked = json!({"changes": [{"createProduct": {"id": fresh(app), "name": "a", "validateOnly": true}}]});
+        let checked =
+            json!({"changes": [{"createProduct": {"id": fresh(app), "name": "a", "validateOnly": true}}]});
         let refused = app.call("PushChanges", Some(&ada.token), checked).await.unwrap_err();
         assert_eq!(refused.fields, ["changes[0].create_product.validate_only"]);
-        for (empty, field) in
-            [(json!([{}]), "changes[0]"), (json!([{"createProduct": {"name": "a"}}]), "changes[0].create_product.id")]
-        {
-            let refused = app.call("PushChanges", Some(&ada.token), json!({"changes": empty})).await.unwrap_err();
+        for (empty, field) in [
+            (json!([{}]), "changes[0]"),
+            (json!([{"createProduct": {"name": "a"}}]), "changes[0].create_product.id"),
+        ] {
+            let refused =
+                app.call("PushChanges", Some(&ada.token), json!({"changes": empty})).await.unwrap_err();
             assert_eq!(refused.fields, [field]);
         }
         let many = vec![json!({"deleteProduct": {"productId": product}}); 101];
@@ -195,11 +205,15 @@ async fn another_tenants_rows_are_not_there() {
         let (app, ada, running) = open(&pair).await;
         let bob = app.sign_up("bob@example.com").await;
         let theirs = products(&app, &bob, 1).await.remove(0);
-        let results = push(&app, &ada, json!([
-            {"updateProduct": {"productId": theirs, "name": "mine"}},
-            {"deleteProduct": {"productId": theirs}},
-            {"createProduct": {"id": theirs, "name": "my own"}},
-        ]))
+        let results = push(
+            &app,
+            &ada,
+            json!([
+                {"updateProduct": {"productId": theirs, "name": "mine"}},
+                {"deleteProduct": {"productId": theirs}},
+                {"createProduct": {"id": theirs, "name": "my own"}},
+            ]),
+        )
         .await;
         assert_eq!(outcomes(&results), ["NOT_FOUND", "ok", "ok"]);
         settled(&pair).await;

@@ -1,10 +1,6 @@
 //! Copies while rows change: nothing that commits late is missed.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -43,7 +39,12 @@ fn text(name: String) -> ProductText {
 }
 
 /// One transaction that changes a few rows, and takes its time before it commits.
-async fn change(store: &Store, scope: &switchboard::auth::TenantScope, known: &[ProductId], seed: u64) -> Vec<ProductId> {
+async fn change(
+    store: &Store,
+    scope: &switchboard::auth::TenantScope,
+    known: &[ProductId],
+    seed: u64,
+) -> Vec<ProductId> {
     let db = store.of(scope.clone());
     let work = async |db: &switchboard::store::TenantDb<switchboard::store::Tx>| {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -125,7 +126,10 @@ async fn a_copy_pulled_beside_late_commits_is_the_table_in_the_end() {
                 match changed.row {
                     Some(row) => {
                         let before = copy.insert(changed.id, row.version());
-                        assert!(before.is_none_or(|before| before <= row.version()), "{before:?}: back in time");
+                        assert!(
+                            before.is_none_or(|before| before <= row.version()),
+                            "{before:?}: back in time"
+                        );
                     }
                     None => drop(copy.remove(&changed.id)),
                 }

@@ -52,11 +52,15 @@ fn one(push: v1::Push, path: &str) -> Result<Change> {
         }
         push::Change::UpdateProduct(request) => {
             only(request.validate_only, "update_product")?;
-            Change::UpdateProduct(wire::id(&field("update_product", "product_id"), &request.product_id)?, request)
+            Change::UpdateProduct(
+                wire::id(&field("update_product", "product_id"), &request.product_id)?,
+                request,
+            )
         }
-        push::Change::DeleteProduct(request) => {
-            Change::DeleteProduct(wire::id(&field("delete_product", "product_id"), &request.product_id)?, request)
-        }
+        push::Change::DeleteProduct(request) => Change::DeleteProduct(
+            wire::id(&field("delete_product", "product_id"), &request.product_id)?,
+            request,
+        ),
         push::Change::CreateDocument(request) => {
             only(request.validate_only, "create_document")?;
             Change::CreateDocument(wire::id(&field("create_document", "id"), &request.id)?, request)
