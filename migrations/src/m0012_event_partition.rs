@@ -1,4 +1,6 @@
-//! The event log in pieces: months on PostgreSQL, which go whole; and where each tenant's log begins.
+//! The event log in pieces: months on PostgreSQL, which go whole; and where each tenant's log begins. What the log
+//! does not speak of is no change of a row that clients have copies of: the time of an edit that changed nothing
+//! has a column of its own.
 
 use sea_orm_migration::{
     prelude::*,
@@ -48,6 +50,7 @@ const DIVIDE: &str = "
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         ddl::run(manager, "alter table event_head add column oldest bigint not null default 1").await?;
+        ddl::run(manager, "alter table message add column settled_at {time}").await?;
         let connection = manager.get_connection();
         if connection.get_database_backend() == DbBackend::Postgres {
             connection.execute_unprepared(DIVIDE).await?;

@@ -63,7 +63,9 @@ impl Follower {
     ) -> Result<Self> {
         // Listen first: what is numbered from here on arrives on `live`, what came before is in the table.
         let live = hub.listen(&store, &scope);
+        let turn = hub.turn().await;
         let head = store.of(scope.clone()).events().head().await?;
+        drop(turn);
         let seq = after.unwrap_or(head.newest);
         head.admit(seq)?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -116,6 +118,8 @@ impl Follower {
     }
 
     async fn read(&mut self) -> Result<()> {
+        let hub = self.hub.clone();
+        let _turn = hub.turn().await;
         let db = self.store.of(self.scope.clone());
         // The head first: entries up to it that the filter leaves out are passed over for good.
         let head @ Head { newest, .. } = db.events().head().await?;

@@ -8,10 +8,10 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
     streams::{StreamId, StreamMaxlen, StreamRangeReply, StreamReadOptions, StreamReadReply},
 };
-use tokio::sync::{OnceCell, broadcast};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::Live;
+use super::hub::Topic;
 use crate::{id::TenantId, store::events::LoggedEvent};
 
 /// Entries kept per tenant: enough for a client that reconnects at once.
@@ -78,7 +78,7 @@ impl RedisFeed {
     }
 
     /// Feeds `topic` until it is `over`.
-    pub(super) fn follow(&self, tenant: TenantId, topic: broadcast::Sender<Live>, over: CancellationToken) {
+    pub(super) fn follow(&self, tenant: TenantId, topic: Arc<Topic>, over: CancellationToken) {
         let (client, key) = (self.client.clone(), self.key(tenant));
         let feed = async move {
             let mut last = "$".to_owned();
@@ -96,7 +96,7 @@ async fn read(
     client: &redis::Client,
     key: &str,
     last: &mut String,
-    topic: &broadcast::Sender<Live>,
+    topic: &Topic,
 ) -> anyhow::Result<Infallible> {
     // A blocking read must not run into the default answer timeout of 500 ms.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
@@ -107,7 +107,7 @@ async fn read(
             connection.xread_options(&[key], &[last.as_str()], &options).await?;
         for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
             if let Some(event) = body(&entry) {
-                drop(topic.send(Live::Event(Arc::new(event.into()))));
+                topic.tell(event);
             }
             *last = entry.id;
         }

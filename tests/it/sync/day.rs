@@ -74,6 +74,7 @@ async fn a_copy_that_follows_along_is_the_one_that_begins_afterwards() {
             "ReleaseConversation",
             "ResolveConversation",
             "ReopenConversation",
+            "ResolveConversation",
             "CloseConversation",
         ] {
             stage.ok(Who::Owner, verb, talk.clone()).await;
