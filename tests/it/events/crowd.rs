@@ -126,7 +126,10 @@ async fn a_slow_subscriber_is_let_go_and_resumes_without_gap_or_repeat() {
         }
         let refusal = loop {
             match next(&mut slow).await {
-                Ok(seq) => seen.push(seq),
+                Ok(seq) => {
+                    assert!(seq < last, "it had it all, and was not let go");
+                    seen.push(seq);
+                }
                 Err(status) => break status,
             }
         };
