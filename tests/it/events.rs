@@ -2,6 +2,7 @@
 
 mod crowd;
 mod kept;
+mod moved;
 mod takeover;
 
 use std::time::Duration;

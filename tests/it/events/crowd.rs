@@ -21,7 +21,7 @@ use crate::support::{
 };
 
 const CROWD: usize = 5_000;
-const EVENTS: i64 = 24;
+const EVENTS: i64 = 12;
 
 async fn subscribe(
     app: &TestApp,
@@ -94,7 +94,7 @@ async fn five_thousand_subscribers_of_one_process_get_every_event_once_in_order(
                 })
             })
             .collect();
-        for count in [1, 2, 3, 6, 12] {
+        for count in [1, 2, 3, 6] {
             write(app.store(), &scope, count).await;
         }
         for reader in readers {
