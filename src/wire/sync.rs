@@ -76,7 +76,7 @@ pub fn write_id(id: Uuid, collection: Collection) -> String {
 pub fn page(page: Page, tenant: TenantId, collection: Collection) -> PullChangesResponse {
     let Page { rows, cursor: Cursor { to, from, complete }, until, more } = page;
     PullChangesResponse {
-        changes: rows.iter().map(|row| changed(row, collection)).collect(),
+        changes: rows.into_iter().map(|row| changed(row, collection)).collect(),
         cursor: Some(SyncCursor {
             tenant_id: tenant.to_string(),
             collection: number(collection),
@@ -90,9 +90,9 @@ pub fn page(page: Page, tenant: TenantId, collection: Collection) -> PullChanges
 }
 
 /// A row, or the word that it is gone.
-pub fn changed(changed: &Changed, collection: Collection) -> Change {
+pub fn changed(changed: Changed, collection: Collection) -> Change {
     let id = write_id(changed.id, collection);
-    let Some(row) = &changed.row else { return Change { id, deleted: true, ..Change::default() } };
+    let Some(row) = changed.row else { return Change { id, deleted: true, ..Change::default() } };
     Change {
         id,
         deleted: false,
@@ -102,8 +102,8 @@ pub fn changed(changed: &Changed, collection: Collection) -> Change {
             Row::Customer(row) => change::Row::Customer(row.into()),
             Row::Conversation(row) => change::Row::Conversation(row.into()),
             Row::Message(row) => change::Row::Message(row.into()),
-            Row::Product(row) => change::Row::Product(row.into()),
-            Row::Document(row) => change::Row::Document(row.into()),
+            Row::Product(row) => change::Row::Product((&row).into()),
+            Row::Document(row) => change::Row::Document((&row).into()),
         }),
     }
 }

@@ -134,7 +134,7 @@ impl Change {
                 (found.map(|row| Changed { id, row: Some(row) }), Some(wire::sync::refusal(&error)))
             }
         };
-        let row = row.map(|row| wire::sync::changed(&row, collection));
+        let row = row.map(|row| wire::sync::changed(row, collection));
         Ok(PushResult { id: wire::sync::write_id(id, collection), ok: error.is_none(), row, error })
     }
 
