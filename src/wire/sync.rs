@@ -101,7 +101,7 @@ pub fn changed(changed: Changed, collection: Collection) -> Change {
         row: Some(match row {
             Row::Customer(row) => change::Row::Customer(row.into()),
             Row::Conversation(row) => change::Row::Conversation(row.into()),
-            Row::Message(row) => change::Row::Message(row.into()),
+            Row::Message(row) => change::Row::Message((*row).into()),
             Row::Product(row) => change::Row::Product((&row).into()),
             Row::Document(row) => change::Row::Document((&row).into()),
         }),

@@ -16,6 +16,9 @@ pub const KEPT_DAYS: i64 = 90;
 /// Months there is a partition for before they begin: that long the program may stand still.
 const AHEAD: u32 = 3;
 
+/// Whoever reads keeps the table; the next look is soon, and nobody shall queue behind this one for long.
+const PATIENCE: &str = "set local lock_timeout = '1s'";
+
 /// One month of the log.
 struct Partition {
     name: String,
@@ -69,6 +72,7 @@ impl SystemDb {
             let (from, to) = (first_id(begin), first_id(end));
             let name = format!("event_{}", begin.format("%Y_%m"));
             self.transaction(async |db| {
+                db.run(PATIENCE).await?;
                 // What came while there was no place for it waits in the rest.
                 db.run(&format!("create table {name} (like event including all)")).await?;
                 db.run(&format!(
@@ -102,8 +106,7 @@ impl SystemDb {
         );
         self.transaction(async |db| db.run(&declare).await).await?;
         self.transaction(async |db| {
-            // Whoever reads keeps the table; the next look is soon, and nobody shall queue behind this.
-            db.run("set local lock_timeout = '1s'").await?;
+            db.run(PATIENCE).await?;
             db.run(&format!("drop table {name}")).await
         })
         .await?;

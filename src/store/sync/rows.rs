@@ -20,7 +20,7 @@ use crate::{
 pub enum Row {
     Customer(Customer),
     Conversation(Conversation),
-    Message(Message),
+    Message(Box<Message>),
     Product(Product),
     Document(Document),
 }
@@ -84,7 +84,7 @@ macro_rules! copied {
 
         impl From<$row> for Row {
             fn from(row: $row) -> Self {
-                Self::$row(row)
+                Self::$row(row.into())
             }
         }
     )*};
