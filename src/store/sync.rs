@@ -17,8 +17,7 @@ pub use crate::domain::sync::{Collection, Cursor};
 use crate::{
     domain::sync::first,
     error::{Error, Result},
-    id::Id,
-    id::{ConversationId, CustomerId, DocumentId, MessageId, ProductId},
+    id::{ConversationId, CustomerId, DocumentId, Id, MessageId, ProductId},
 };
 
 /// Entries of the log read for one page.

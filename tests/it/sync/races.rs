@@ -149,7 +149,11 @@ async fn a_copy_pulled_beside_late_commits_is_the_table_in_the_end() {
         sequencer.await.unwrap();
         let table = db.products().list(None, None, 10_000).await.unwrap();
         let table: BTreeMap<Uuid, i64> = table.into_iter().map(|row| (row.id.uuid(), row.version)).collect();
-        assert!(table.len() > 100 && pages > 20 && cycles > 1, "{} rows, {pages} pages, {cycles} cycles", table.len());
+        assert!(
+            table.len() > 100 && pages > 20 && cycles > 1,
+            "{} rows, {pages} pages, {cycles} cycles",
+            table.len()
+        );
         assert_eq!(copy, table);
         println!("{} rows, {pages} pages, {cycles} cycles", table.len());
 
