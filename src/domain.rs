@@ -25,6 +25,7 @@ pub mod signature;
 pub mod subscription;
 pub mod suggestion;
 pub mod supersede;
+pub mod sync;
 pub mod wait;
 pub mod window;
 pub mod words;

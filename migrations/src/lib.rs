@@ -14,6 +14,7 @@ mod m0007_knowledge;
 mod m0008_job;
 mod m0009_idempotency;
 mod m0010_schedule;
+mod m0012_event_partition;
 
 pub struct Migrator;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_job::Migration),
             Box::new(m0009_idempotency::Migration),
             Box::new(m0010_schedule::Migration),
+            Box::new(m0012_event_partition::Migration),
         ]
     }
 }

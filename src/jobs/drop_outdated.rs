@@ -12,7 +12,7 @@ const PIECE: u32 = 1_000;
 /// A backlog that takes longer is for the next run.
 const LONGEST: Duration = Duration::from_secs(240);
 
-/// Drops what is over, see `store::SystemDb::drop_outdated`, in short transactions until nothing is left. Two at
+/// Drops what is over, see `store::SystemDb::{drop_outdated, trim_events}`, in short transactions until nothing is left. Two at
 /// once share the work; one that is broken off did the pieces that it did.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DropOutdated {}
@@ -28,11 +28,13 @@ impl Job for DropOutdated {
     async fn run(&self, cx: &Context) -> Result<(), Failure> {
         let begin = Instant::now();
         let system = cx.store.system();
-        while system.drop_outdated(PIECE).await? && begin.elapsed() < LONGEST {
-            if cx.cancelled.is_cancelled() {
-                break;
+        loop {
+            // One that cannot go now must not keep the other.
+            let events = system.trim_events(PIECE).await;
+            let more = system.drop_outdated(PIECE).await? | events?;
+            if !more || begin.elapsed() >= LONGEST || cx.cancelled.is_cancelled() {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }

@@ -80,6 +80,17 @@ impl Noted {
     pub(super) fn repeated(&self) {
         self.lock().repeated = true;
     }
+    /// How much is promised by now.
+    pub(super) fn mark(&self) -> (usize, usize) {
+        let notes = self.lock();
+        (notes.events.len(), notes.wakes.len())
+    }
+    /// Takes back what was promised after `mark`.
+    pub(super) fn back_to(&self, mark: (usize, usize)) {
+        let mut notes = self.lock();
+        notes.events.truncate(mark.0);
+        notes.wakes.truncate(mark.1);
+    }
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
         // Pushing to a list cannot leave it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -30,6 +30,7 @@ mod rig;
 mod schema;
 mod suggestion;
 mod support;
+mod sync;
 mod traces;
 mod transaction;
 mod transcoding;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use switchboard::{
     auth::TenantScope,
     domain::{cron::CatchUp, signature},
+    id::ProductId,
     jobs::cron::schedule,
 };
 
@@ -53,13 +54,20 @@ async fn every_statement_of_a_days_work_finds_its_rows_by_an_index() {
 
     let log = cluster.scratch().parent().expect("the servers' folder").join("postgres/log");
     let plans = plans(&std::fs::read_to_string(log).unwrap());
-    for needed in
-        ["webhook's channel", "number's channels", "numbering", "admission", "schedules", "passages"]
-    {
+    for needed in [
+        "webhook's channel",
+        "number's channels",
+        "numbering",
+        "changes",
+        "admission",
+        "schedules",
+        "passages",
+    ] {
         let words = match needed {
             "webhook's channel" => "\"channel\"",
             "number's channels" => "channel_of_account",
             "numbering" => "update event set seq",
+            "changes" => "waiting",
             "admission" => "update job",
             "schedules" => "from cron where enabled and next_at <=",
             _ => "passage_term",
@@ -211,6 +219,17 @@ async fn work(pair: &Pair) {
             }
         }
     }
+    for collection in ["CUSTOMERS", "CONVERSATIONS", "MESSAGES", "PRODUCTS", "DOCUMENTS"] {
+        let mut request = json!({"collection": format!("COLLECTION_{collection}"), "pageSize": 1});
+        for to in ["1", "2"] {
+            let page = stage.ok(Who::Owner, "PullChanges", request.clone()).await;
+            request["cursor"] = page["cursor"].clone();
+            request["cursor"]["toSeq"] = to.into();
+        }
+        stage.ok(Who::Owner, "PullChanges", request).await;
+    }
+    let pushed = json!({"changes": [{"createProduct": {"id": stage.app.store().env().id::<ProductId>().to_string(), "name": "Bell"}}]});
+    stage.ok(Who::Owner, "PushChanges", pushed).await;
     let tenants = stage.ok(Who::Staff, "ListTenants", json!({"pageSize": 1})).await;
     assert!(!tenants["tenants"].as_array().unwrap().is_empty());
     stage.ok(Who::Staff, "ListGrants", json!({"tenantId": stage.owner.tenant})).await;
@@ -228,6 +247,7 @@ async fn work(pair: &Pair) {
     let store = stage.app.store().system();
     store.archive_jobs(Duration::ZERO).await.unwrap();
     store.drop_outdated(10).await.unwrap();
+    store.trim_events(10).await.unwrap();
     store.sweep(10).await.unwrap();
     stage.stop().await;
 }
