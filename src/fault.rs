@@ -93,6 +93,7 @@ named! {
 /// # Errors
 /// A test armed it with `error`.
 #[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "a test asks for it")]
 pub async fn point(point: Point) -> io::Result<()> {
     let Some(folder) = &settings().armed else { return Ok(()) };
     let armed = folder.join(point.name());

@@ -43,7 +43,7 @@ pub enum Fault {
     Provider,
     /// F15: entries that are no tickets, tickets of long ago, payloads that nobody can read.
     Poison,
-    /// F15: a handler panics, or takes its process down.
+    /// F15: a handler panics, takes its process down, or does that after it said what it means to do.
     Handler,
     /// F17: a process is asked to stop under load.
     Term(Role),
@@ -143,8 +143,12 @@ impl World {
             Fault::Provider => self.mislead().await,
             Fault::Poison => poison::spread(self).await,
             Fault::Handler => {
-                for action in ["panic", "crash"] {
-                    self.strike(Point::WorkerInJob, action, SOON).await;
+                for (point, action) in [
+                    (Point::WorkerInJob, "panic"),
+                    (Point::WorkerInJob, "crash"),
+                    (Point::EffectAfterIntent, "crash"),
+                ] {
+                    self.strike(point, action, 2 * SOON).await;
                 }
             }
             Fault::Term(role) => {

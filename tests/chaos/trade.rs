@@ -1,19 +1,30 @@
-//! The load: customers write and operators answer in every shop, until it closes and everything is at rest.
+//! The load: customers write, operators answer and a partner's system sends in every shop, until it closes and
+//! everything is at rest.
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use switchboard::{
+    id::{ConversationId, MessageId},
+    wire::conversation::v1::{SendMessageRequest, message_service_client::MessageServiceClient},
+};
 
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tonic::Request;
 
 use crate::{
     audit::{Account, Side},
     faults::{
         customers::{self, Written},
-        operators::{self, Operators},
+        operators::{self, Operators, Seen},
         shop::Shop,
     },
     poison,
+    watch::Watch,
     world::World,
 };
+
+/// Systems of one partner that send on their own.
+const SENDERS: usize = 2;
 
 pub struct Trade {
     shops: Vec<(Arc<Shop>, JoinHandle<Vec<Written>>, Operators)>,
@@ -25,7 +36,12 @@ impl Trade {
     pub fn open(world: &World) -> Self {
         let (closing, gone) = (CancellationToken::new(), CancellationToken::new());
         let open = |shop: &Arc<Shop>| {
-            (shop.clone(), customers::write(shop, &closing), operators::at_work(shop, gone.clone()))
+            let operators = operators::at_work(shop, gone.clone());
+            for _ in 0..SENDERS {
+                let send = send(shop.clone(), operators.seen.clone(), world.watch.clone(), closing.clone());
+                operators.answers.spawn(send);
+            }
+            (shop.clone(), customers::write(shop, &closing), operators)
         };
         Self { shops: world.shops.iter().map(open).collect(), closing, gone }
     }
@@ -68,6 +84,33 @@ impl Trade {
         account.logs(&world.processes.iter().map(log).collect::<BTreeMap<_, _>>());
         for (.., operators) in closed {
             operators.follower.await.expect("the follower did not panic");
+        }
+    }
+}
+
+/// Sends one message after another, each under its key until it is answered.
+async fn send(shop: Arc<Shop>, seen: Arc<Seen>, watch: Watch, closing: CancellationToken) {
+    while !closing.is_cancelled() {
+        tokio::time::sleep(Duration::from_millis(rand::random_range(100..500))).await;
+        let sql = "select id from conversation where tenant_id = $1 order by random() limit 1";
+        let Ok(rows) = watch.ask(sql, [shop.tenant.into()]).await else { continue };
+        let Some(row) = rows.first() else { continue };
+        let conversation: ConversationId = row.try_get("", "id").expect("an id");
+        let id = shop.env.id::<MessageId>().to_string();
+        let request = SendMessageRequest {
+            conversation_id: conversation.to_string(),
+            text: format!("Your parcel is on its way. ({id})"),
+            id: id.clone(),
+            ..SendMessageRequest::default()
+        };
+        let call = |wire| {
+            let mut request = Request::new(request.clone());
+            request.metadata_mut().insert("idempotency-key", id.parse().expect("it is plain"));
+            async move { MessageServiceClient::new(wire).send_message(request).await }
+        };
+        match shop.insist("SendMessage", call).await {
+            Ok(_) => seen.written.lock().expect("no reader panicked").push(id),
+            Err(status) => shop.complain(format!("a partner's message could not be sent: {status}")),
         }
     }
 }
