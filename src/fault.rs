@@ -6,9 +6,9 @@
 //! missing mechanism has to be carried along with the code and costs a build of its own.
 //!
 //! A point is armed by a file. `FAULTS_IN` names a folder; a file in it that is called as a point holds what is to
-//! happen there: `crash`, `panic`, `error` or `delay 500` (milliseconds). Whoever passes first takes the file away
-//! and obeys. So faults are set while the program runs, strike one of many processes once, also when it dies of
-//! it, and a file that is gone has struck.
+//! happen there: `crash`, `panic`, `error` or `delay 500` (milliseconds); several lines are for as many passages.
+//! Whoever passes takes the file away, leaves the lines after the first, and obeys. So faults are set while the
+//! program runs, strike one of many processes, also when it dies of it, and a file that is gone has struck.
 //!
 //! `FAULTS_WITHOUT` names a [`Mechanism`] that does not work in this process, `FAULTS_UNKNOWN_KIND` a kind of job
 //! that it does not know, as a process of the version before does not.
@@ -97,10 +97,15 @@ named! {
 pub async fn point(point: Point) -> io::Result<()> {
     let Some(folder) = &settings().armed else { return Ok(()) };
     let armed = folder.join(point.name());
-    let Ok(action) = std::fs::read_to_string(&armed) else { return Ok(()) };
+    let Ok(actions) = std::fs::read_to_string(&armed) else { return Ok(()) };
     // Of several that pass at once, one takes it away.
     if std::fs::remove_file(&armed).is_err() {
         return Ok(());
+    }
+    let (action, rest) = actions.split_once('\n').unwrap_or((&actions, ""));
+    if !rest.is_empty() {
+        let whole = folder.join("rest");
+        std::fs::write(&whole, rest).and_then(|()| std::fs::rename(whole, &armed))?;
     }
     tracing::warn!(point = point.name(), action, "a fault on request");
     match action.trim().split_once(' ').unwrap_or((action.trim(), "")) {

@@ -98,14 +98,7 @@ impl Hall {
         for (id, text) in ids.iter().zip(&texts) {
             send(&self.shop, &self.conversations[number], *id, text).await;
         }
-        let mut struck = 0;
         let ended = loop {
-            if !file.exists() {
-                struck += 1;
-                if action == Action::CrashAlways && struck < CRASHES {
-                    arm(&file, action);
-                }
-            }
             let ended = self.statuses(&ids).await;
             if !file.exists() && ended.iter().all(|status| status != "queued") && self.at_rest().await {
                 break ended;
@@ -216,10 +209,11 @@ impl Hall {
 
 fn arm(file: &PathBuf, action: Action) {
     let action = match action {
-        Action::Crash | Action::CrashAlways => "crash",
-        Action::Error => "error",
-        Action::Panic => "panic",
-        Action::Delay => "delay 600",
+        Action::Crash => "crash".to_owned(),
+        Action::CrashAlways => vec!["crash"; CRASHES].join("\n"),
+        Action::Error => "error".to_owned(),
+        Action::Panic => "panic".to_owned(),
+        Action::Delay => "delay 600".to_owned(),
     };
     let whole = file.with_extension("new");
     std::fs::write(&whole, action).unwrap();
