@@ -63,7 +63,9 @@ async fn run(seed: u64, least: Duration, mutant: Option<Mutant>) -> ExitCode {
         None => everything(&mut world, least).await,
         Some(mutant) => mutant.provoke(&mut world).await,
     };
-    let patience = if mutant.is_some() { Duration::from_secs(20) } else { Duration::from_secs(75) };
+    let broken = mutant.and_then(Mutant::without).is_some();
+    // Longer than tickets of an unknown kind are put off, on a machine with too much to do.
+    let patience = Duration::from_secs(if broken { 40 } else { 150 });
     world.behave();
     world.mend().await;
     let mut account = Account::default();

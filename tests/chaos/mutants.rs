@@ -52,11 +52,12 @@ async fn provoke(mechanism: Mechanism, world: &mut World) -> usize {
             again(world, 4, Fault::Kill(Role::Worker)).await
         }
         Mechanism::StartFence => {
-            for _ in 0..10 {
-                poison::stale(world).await;
+            let mut count = 0;
+            while count < 20 {
+                count += poison::stale(world).await;
                 world.rest(200..400).await;
             }
-            10
+            count
         }
         Mechanism::AckAfterCommit => again(world, 3, Fault::Acks).await,
         Mechanism::PublishAfterCommit => again(world, 3, Fault::Claims).await,

@@ -25,11 +25,12 @@ pub async fn spread(world: &mut World) {
     }
 }
 
-/// Tickets once more whose jobs ended, as a lost answer or a late replica brings them back.
-pub async fn stale(world: &World) {
+/// Tickets once more whose jobs ended, as a lost answer or a late replica brings them back. Returns how many.
+pub async fn stale(world: &World) -> usize {
     let over =
         "select id, tenant_id, kind, epoch from job where state = 3 and queue = 0 order by random() limit 8";
-    for row in world.watch.ask(over, []).await.expect("PostgreSQL is there") {
+    let rows = world.watch.ask(over, []).await.expect("PostgreSQL is there");
+    for row in &rows {
         let (job, tenant): (Uuid, Uuid) =
             (row.try_get("", "id").unwrap(), row.try_get("", "tenant_id").unwrap());
         let (kind, epoch): (String, i32) =
@@ -43,6 +44,7 @@ pub async fn stale(world: &World) {
         ];
         add(world, "send", 0, &fields).await;
     }
+    rows.len()
 }
 
 /// Jobs that no process ever knows are nobody's to finish.

@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard");
 
-/// Longer than a start takes while everything else is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than a start takes while everything else is broken, on a machine with too much to do.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +172,6 @@ pub async fn get(address: &str, path: &str) -> Option<String> {
         stream.read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(2), ask).await.ok()?.ok()?;
+    let answer = tokio::time::timeout(Duration::from_secs(5), ask).await.ok()?.ok()?;
     answer.starts_with("HTTP/1.1 200").then_some(answer)
 }
