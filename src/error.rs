@@ -231,7 +231,8 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Whether the database could not be asked at all: lost, starting, shutting down, out of connections.
+/// Whether the database could not be asked, or not in time: lost, starting, shutting down, out of connections,
+/// a lock or a statement that took too long.
 fn unreachable(error: &DbErr) -> bool {
     if matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) {
         return true;
@@ -247,10 +248,11 @@ fn unreachable(error: &DbErr) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        // Class 57: operator intervention; 53: insufficient resources; 08: connection exception.
-        sqlx::Error::Database(cause) => {
-            cause.code().is_some_and(|code| ["57P", "53", "08"].iter().any(|class| code.starts_with(class)))
-        }
+        // Class 57: operator intervention, time limits included; 53: insufficient resources; 08: connection
+        // exception; 55P03: a lock that was not to be had.
+        sqlx::Error::Database(cause) => cause
+            .code()
+            .is_some_and(|code| ["57", "53", "08", "55P03"].iter().any(|class| code.starts_with(class))),
         _ => false,
     }
 }

@@ -7,7 +7,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
-use crate::store::{Lead, Store, events};
+use crate::{
+    fault::{self, Point},
+    store::{Lead, Store, events},
+};
 
 /// Events numbered in one transaction.
 const BATCH: u64 = 500;
@@ -63,6 +66,9 @@ async fn drain(store: &Store, hub: &Hub, shard: i16) {
             Ok(numbered) => {
                 let full = numbered.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
                 metrics::counter!("switchboard_events_numbered_total").increment(numbered.len() as u64);
+                if !numbered.is_empty() && fault::point(Point::SequencerAfterCommit).await.is_err() {
+                    return;
+                }
                 hub.publish(numbered).await;
                 if !full {
                     return;

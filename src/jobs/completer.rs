@@ -8,9 +8,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::bus::{Bus, Receipt};
+use super::bus::{Bus, Receipt, Trouble};
 use crate::{
     error::{Error, Result},
+    fault::{self, Mechanism, Point},
     store::{
         Store,
         jobs::{Finished, Outcome},
@@ -64,13 +65,26 @@ impl Completer {
             outcomes.extend(report.outcome);
             receipts.extend(report.receipt);
         }
+        if fault::without(Mechanism::AckAfterCommit) {
+            self.ack(&std::mem::take(&mut receipts)).await;
+        }
         if !outcomes.is_empty() {
             self.record(outcomes).await;
             self.progress.notify_one();
         }
-        // Not acknowledged is not lost: the ticket comes again, and the fence refuses it.
+        self.ack(&receipts).await;
+    }
+
+    /// Not acknowledged is not lost: the ticket comes again, and the fence refuses it.
+    async fn ack(&self, receipts: &[Receipt]) {
+        let acknowledge = async {
+            fault::point(Point::CompleterBeforeAck).await?;
+            self.bus.ack(receipts).await?;
+            fault::point(Point::CompleterAfterAck).await?;
+            Ok::<_, Trouble>(())
+        };
         if !receipts.is_empty()
-            && let Err(error) = self.bus.ack(&receipts).await
+            && let Err(error) = acknowledge.await
         {
             tracing::warn!(%error, tickets = receipts.len(), "cannot acknowledge tickets");
         }
@@ -106,6 +120,7 @@ impl Completer {
 
     /// Whatever a result does to the database driver must not end the completer.
     async fn finish(&self, outcomes: &[Outcome]) -> Result<Finished> {
+        fault::point(Point::CompleterBeforeCommit).await.map_err(Error::unavailable)?;
         let system = self.store.system();
         let done = AssertUnwindSafe(system.finish(outcomes)).catch_unwind().await;
         done.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("recording panicked"))))

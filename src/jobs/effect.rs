@@ -4,7 +4,8 @@
 use sha2::{Digest, Sha256};
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
+    fault::{self, Point},
     id::JobId,
     store::{TenantDb, Tx, jobs::Recorded},
 };
@@ -58,7 +59,10 @@ impl Effect {
     /// Records the intent, before the provider is called.
     pub async fn begin(&self, policy: Policy) -> Result<Intent> {
         let intent = match self.db.begin_effect(self.key).await? {
-            Recorded::Fresh => return Ok(Intent::Fresh),
+            Recorded::Fresh => {
+                fault::point(Point::EffectAfterIntent).await.map_err(Error::unavailable)?;
+                return Ok(Intent::Fresh);
+            }
             Recorded::Done(provider_ref) => return Ok(Intent::AlreadyDone(provider_ref)),
             Recorded::Intended if matches!(policy, Policy::Key | Policy::Resend) => Intent::Fresh,
             Recorded::Intended | Recorded::Unknown => Intent::Ambiguous,

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     domain::queue::Queue,
-    error::Result,
+    error::{Error, Result},
+    fault::{self, Mechanism, Point},
     id::TenantId,
     store::{
         Hint, Lead, Store,
@@ -206,6 +207,9 @@ impl Relay {
             return Ok(Admitted::Full);
         }
         let ttl = flow.ttl(window, self.dispatch_ttl);
+        if fault::without(Mechanism::PublishAfterCommit) {
+            return self.publish_uncommitted(queue, &shares, ttl).await;
+        }
         let tickets = self.store.system().admit(queue, &shares, ttl).await?;
         let flow = &mut self.flows[at];
         flow.admitted += tickets.len();
@@ -225,6 +229,25 @@ impl Relay {
             return Ok(Admitted::Nothing);
         }
         self.publish(queue, tickets).await
+    }
+
+    /// What rule it would break to publish in the transaction that dispatches.
+    async fn publish_uncommitted(
+        &self,
+        queue: Queue,
+        shares: &[(TenantId, i32)],
+        ttl: Duration,
+    ) -> Result<Admitted> {
+        let system = self.store.system();
+        let published = system.transaction(async |db| {
+            let tickets = db.claim(queue, shares, ttl).await?;
+            if !tickets.is_empty() {
+                drop(self.bus.publish(queue, tickets, LANE).await);
+                fault::point(Point::RelayInClaim).await.map_err(Error::unavailable)?;
+            }
+            Ok(())
+        });
+        published.await.map(|()| Admitted::Nothing)
     }
 
     async fn publish(&mut self, queue: Queue, tickets: Vec<Ticket>) -> Result<Admitted> {

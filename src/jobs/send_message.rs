@@ -12,6 +12,7 @@ use crate::{
     channels::{Account, Channel as _, Outbound, Refusal, Retry, Sent},
     domain::{channel::Health, delivery::DeliveryStatus, inbound::Identity},
     error::{Error, Result},
+    fault::{self, Point},
     id::MessageId,
     store::{
         TenantDb, Tx,
@@ -54,7 +55,9 @@ impl Job for SendMessage {
             }
             Intent::Fresh => {}
         }
-        match account.send(&cx.http, &outbound, cx.env.now()).await {
+        let sent = account.send(&cx.http, &outbound, cx.env.now()).await;
+        fault::point(Point::EffectBeforeRecord).await.map_err(Failure::retry)?;
+        match sent {
             Sent::Accepted { external_id } => Ok(sending.accepted(&external_id).boxed().await?),
             Sent::Rejected(refusal) => sending.rejected(refusal).boxed().await,
             Sent::Unknown { detail } => Ok(sending.unknown(detail).boxed().await?),

@@ -8,6 +8,7 @@ use super::bus::{Bus, Receipt, Trouble};
 use crate::{
     domain::queue::Queue,
     error::Result,
+    fault::{self, Mechanism, Point},
     store::{Lead, Store},
 };
 
@@ -59,6 +60,9 @@ impl Sweeper {
 
     /// Leases that ran out.
     async fn sweep(&self) -> Result<()> {
+        if fault::without(Mechanism::Sweeper) {
+            return Ok(());
+        }
         loop {
             let swept = self.store.system().sweep(PAGE).await?;
             if swept == Default::default() {
@@ -91,7 +95,8 @@ impl Sweeper {
             return Ok(());
         }
         for queue in Queue::ALL {
-            if !self.bus.intact(queue).await? {
+            let looks = count == 0 || !fault::without(Mechanism::GenerationCheck);
+            if looks && !self.bus.intact(queue).await? {
                 self.rebuild(queue).await?;
             }
             self.bus.promote(queue).await?;
@@ -113,6 +118,7 @@ impl Sweeper {
     async fn rebuild(&self, queue: Queue) -> Result<(), Trouble> {
         match self.store.system().readmit_queue(queue).await {
             Ok(readmitted) => {
+                fault::point(Point::SweeperBeforeEnsure).await?;
                 self.bus.ensure(queue).await?;
                 metrics::counter!("switchboard_jobs_gen_republish_total").increment(readmitted);
                 if readmitted > 0 {

@@ -22,6 +22,7 @@ use crate::{
     domain::event::Event,
     env::Env,
     error::{Error, Result},
+    fault::{self, Point},
     id::TenantId,
 };
 
@@ -155,7 +156,9 @@ impl Db<Tx> {
         };
         match ended {
             Ok(value) => {
+                pass(Point::CommandAfterCommit, scope).await?;
                 self.store.tell(&notes);
+                pass(Point::CommandBeforeAnswer, scope).await?;
                 Ok(Some(value))
             }
             Err(error) if attempt < RETRIES && repeatable(&error) => Ok(None),
@@ -194,7 +197,15 @@ async fn record(db: &Db<Tx>, notes: &Notes, scope: Option<&TenantScope>) -> Resu
         let subject = notes.events.first().map(|(_, _, event)| event.subject());
         audit::append(&db.conn, db.env(), scope, action, subject).await?;
     }
-    Ok(())
+    pass(Point::CommandBeforeCommit, scope).await
+}
+
+/// The points of commands: what works across tenants has points of its own.
+async fn pass(point: Point, scope: Option<&TenantScope>) -> Result<()> {
+    match scope {
+        Some(_) => fault::point(point).await.map_err(Error::unavailable),
+        None => Ok(()),
+    }
 }
 
 /// Serialisation failure and deadlock on PostgreSQL; a busy database on SQLite.

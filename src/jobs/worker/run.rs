@@ -11,6 +11,7 @@ use tokio::{
 use super::Worker;
 use crate::{
     auth::TenantScope,
+    fault::{self, Point},
     jobs::{
         Context, Failure,
         bus::Receipt,
@@ -99,7 +100,11 @@ impl Worker {
     /// `None` when the job is another worker's by now.
     async fn execute(&self, kind: &Kind, started: &Started, cx: &Context, slot: &mut Slot) -> Option<Ending> {
         let store = &self.parts.store;
-        let work = AssertUnwindSafe(timeout(kind.timeout, (kind.run)(cx, &started.payload))).catch_unwind();
+        let work = async {
+            fault::point(Point::WorkerInJob).await.map_err(Failure::retry)?;
+            (kind.run)(cx, &started.payload).await
+        };
+        let work = AssertUnwindSafe(timeout(kind.timeout, work)).catch_unwind();
         let done = tokio::select! {
             done = work => done,
             why = slot.broken_off() => return match why {

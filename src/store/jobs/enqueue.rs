@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::queue::Queue,
     error::{Error, Result},
+    fault::{self, Mechanism},
     id::JobId,
     store::{TenantDb, Tx, events::shard},
 };
@@ -53,6 +54,13 @@ const GATE: &str = "insert into job_gate (tenant_id, order_key, next_seq, head_s
      on conflict (tenant_id, order_key) do update set next_seq = job_gate.next_seq + 1 \
      returning next_seq - 1 as seq, head_seq";
 
+/// What the gate would be without its lock: numbers that are nobody's, and a head of a moment ago.
+const OPEN_GATE: &str = "with gate as (insert into job_gate (tenant_id, order_key, next_seq, head_seq) \
+         values ($1, $2, 1, 0) on conflict do nothing) \
+     select coalesce(max(job.order_seq), -1) + 1 as seq, \
+         coalesce((select g.head_seq from job_gate g where g.tenant_id = $1 and g.order_key = $2), 0) as head_seq \
+     from job where job.tenant_id = $1 and job.order_key = $2";
+
 const PLACE: &str = "update job set order_seq = $3, state = $4 where tenant_id = $1 and id = $2";
 
 impl TenantDb<Tx> {
@@ -87,7 +95,8 @@ impl TenantDb<Tx> {
     /// Takes the next number of `key`, and the state that a job with it starts in.
     async fn next_in_order(&self, key: Uuid) -> Result<(Option<i64>, i16)> {
         let values: [Value; 2] = [self.tenant().into(), key.into()];
-        let gate = self.conn().query_one_raw(timed(self.backend(), self.env(), GATE, values)).await?;
+        let gate = if fault::without(Mechanism::GateLock) { OPEN_GATE } else { GATE };
+        let gate = self.conn().query_one_raw(timed(self.backend(), self.env(), gate, values)).await?;
         let gate = gate.ok_or_else(|| Error::internal(anyhow::anyhow!("the gate returned no row")))?;
         let (seq, head): (i64, i64) = (gate.try_get("", "seq")?, gate.try_get("", "head_seq")?);
         Ok((Some(seq), if seq == head { READY } else { BLOCKED }))

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    fault::{self, Mechanism},
     id::{JobId, TenantId},
     store::{SystemDb, Tx},
 };
@@ -42,7 +43,8 @@ const RETURNING: &str = "returning job.tenant_id, job.id, job.payload, job.tries
 
 const START_POSTGRES: &str = "update job set state = 2, lease_until = {in $4} \
      from unnest($1::uuid[], $2::uuid[], $3::int[]) d (t, i, e) \
-     where job.tenant_id = d.t and job.id = d.i and job.epoch = d.e and (job.state + 0) = 1 and not job.cancel ";
+     where job.tenant_id = d.t and job.id = d.i ";
+const FENCE_POSTGRES: &str = "and job.epoch = d.e and (job.state + 0) = 1 and not job.cancel ";
 
 const START_SQLITE: &str = "update job set state = 2, lease_until = {in $4} \
      where tenant_id = $1 and id = $2 and epoch = $3 and (state + 0) = 1 and not cancel ";
@@ -60,7 +62,10 @@ impl SystemDb {
     /// started before, dispatched anew, cancelled.
     pub async fn start(&self, tickets: &[Ticket], lease: Duration) -> Result<Vec<Started>> {
         let sql = match self.backend() {
-            DbBackend::Postgres => [START_POSTGRES, RETURNING].concat(),
+            DbBackend::Postgres if fault::without(Mechanism::StartFence) => {
+                [START_POSTGRES, RETURNING].concat()
+            }
+            DbBackend::Postgres => [START_POSTGRES, FENCE_POSTGRES, RETURNING].concat(),
             _ => [START_SQLITE, &RETURNING.replace("job.", "")].concat(),
         };
         let rows = self.transaction(async |db| db.by_epoch(&sql, tickets, lease).await).await?;
