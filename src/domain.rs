@@ -7,6 +7,7 @@ pub mod channel;
 pub mod conversation;
 pub mod decision;
 pub mod delivery;
+pub mod effect;
 pub mod event;
 pub mod explain;
 pub mod grant;

@@ -17,6 +17,7 @@ mod engine;
 mod fair;
 mod job;
 pub mod outbound;
+mod progress;
 mod registry;
 mod relay;
 pub mod reply;
@@ -32,6 +33,7 @@ pub use context::{Context, Parts};
 pub use effect::{Effect, Intent, Policy};
 pub use engine::{Engine, EngineHandle, EngineSettings, Slots};
 pub use job::{Backoff, Failure, Job, Terms, enqueue};
+pub use progress::Progress;
 pub use registry::Registry;
 
 pub use crate::domain::queue::Queue;

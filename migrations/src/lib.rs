@@ -13,6 +13,7 @@ mod m0006_suggestion;
 mod m0007_knowledge;
 mod m0008_job;
 mod m0009_idempotency;
+mod m0013_weight;
 
 pub struct Migrator;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_knowledge::Migration),
             Box::new(m0008_job::Migration),
             Box::new(m0009_idempotency::Migration),
+            Box::new(m0013_weight::Migration),
         ]
     }
 }

@@ -13,6 +13,7 @@ mod lease;
 mod sql;
 mod start;
 mod sweep;
+mod weight;
 
 pub use admit::Ready;
 pub use effect::Recorded;
