@@ -117,13 +117,16 @@ async fn consumers_that_hold_nothing_go_and_what_is_touched_stays() {
     let (ours, theirs) = (bus(&bench), bus(&bench));
     ours.ensure(Queue::Mail).await.unwrap();
     let ticket =
-        Ticket { tenant: bench.tenant(), job: Env::system().id(), epoch: 1, kind: "scripted".to_owned() };
-    assert!(ours.publish(Queue::Mail, vec![ticket], 10).await.0.is_empty());
-    let held = ours.fetch(Queue::Mail, 1, Duration::from_millis(200)).await.unwrap();
-    let receipts: Vec<_> = held.into_iter().filter_map(|delivery| delivery.receipt).collect();
-    assert!(theirs.fetch(Queue::Mail, 1, Duration::from_millis(10)).await.unwrap().is_empty());
-    let idle = Duration::from_millis(150);
-    tokio::time::sleep(idle * 2).await;
+        || Ticket { tenant: bench.tenant(), job: Env::system().id(), epoch: 1, kind: "scripted".to_owned() };
+    let take = async |bus: &Bus| {
+        assert!(ours.publish(Queue::Mail, vec![ticket()], 10).await.0.is_empty());
+        let held = bus.fetch(Queue::Mail, 1, Duration::from_millis(200)).await.unwrap();
+        held.into_iter().filter_map(|delivery| delivery.receipt).collect::<Vec<_>>()
+    };
+    let receipts = take(&ours).await;
+    theirs.ack(&take(&theirs).await).await.unwrap();
+    let idle = Duration::from_secs(1);
+    tokio::time::sleep(idle + idle / 5).await;
     ours.touch(&receipts).await.unwrap();
     assert!(theirs.reclaim(Queue::Mail, idle).await.unwrap().is_empty(), "it is being worked on");
     let mut connection = bench.redis.as_ref().unwrap().get_multiplexed_async_connection().await.unwrap();
@@ -134,10 +137,10 @@ async fn consumers_that_hold_nothing_go_and_what_is_touched_stays() {
         .unwrap();
     assert_eq!(pending.ids.iter().map(|entry| entry.times_delivered).collect::<Vec<_>>(), [1]);
     // The reclaim was theirs: they are not idle now.
-    tokio::time::sleep(idle * 2).await;
+    tokio::time::sleep(idle + idle / 5).await;
     assert_eq!(ours.collect_garbage(Queue::Mail, idle).await.unwrap(), 1, "theirs, which holds nothing");
     ours.ack(&receipts).await.unwrap();
-    tokio::time::sleep(idle * 2).await;
+    tokio::time::sleep(idle + idle / 5).await;
     assert_eq!(ours.collect_garbage(Queue::Mail, idle).await.unwrap(), 1);
     assert_eq!(ours.depth(Queue::Mail).await.unwrap(), Default::default());
 }
