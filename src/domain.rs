@@ -8,6 +8,7 @@ pub mod conversation;
 pub mod cron;
 pub mod decision;
 pub mod delivery;
+pub mod effect;
 pub mod event;
 pub mod explain;
 pub mod grant;

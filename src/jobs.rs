@@ -19,6 +19,7 @@ mod engine;
 mod fair;
 mod job;
 pub mod outbound;
+mod progress;
 mod registry;
 mod relay;
 pub mod reply;
@@ -34,6 +35,7 @@ pub use context::{Context, Parts};
 pub use effect::{Effect, Intent, Policy};
 pub use engine::{Engine, EngineHandle, EngineSettings, Slots};
 pub use job::{Backoff, Failure, Job, Terms, enqueue};
+pub use progress::Progress;
 pub use registry::Registry;
 
 pub use crate::domain::queue::Queue;

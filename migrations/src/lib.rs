@@ -15,6 +15,7 @@ mod m0008_job;
 mod m0009_idempotency;
 mod m0010_schedule;
 mod m0012_event_partition;
+mod m0013_weight;
 
 pub struct Migrator;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_idempotency::Migration),
             Box::new(m0010_schedule::Migration),
             Box::new(m0012_event_partition::Migration),
+            Box::new(m0013_weight::Migration),
         ]
     }
 }

@@ -168,6 +168,14 @@ impl Bus {
         }
     }
 
+    /// Whether there is room for anything at all.
+    pub async fn takes_more(&self) -> bool {
+        match self {
+            Self::Redis(bus) => bus.takes_more().await,
+            Self::Local(_) => true,
+        }
+    }
+
     /// For how long it has not answered.
     pub fn away(&self) -> Duration {
         match self {

@@ -1,12 +1,11 @@
 //! The completer: records what workers report, in batches, and acknowledges tickets once that is on disk.
 
+mod batch;
+
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use tokio::{
-    sync::{Notify, mpsc},
-    time::{Instant, timeout_at},
-};
+use tokio::sync::{Notify, mpsc};
 
 use super::bus::{Bus, Receipt, Trouble};
 use crate::{
@@ -42,20 +41,10 @@ pub(super) struct Completer {
 impl Completer {
     /// Runs until all senders are gone and everything is recorded.
     pub(super) async fn run(self, mut reports: mpsc::Receiver<Report>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(first) = reports.recv().await {
-            batch.push(first);
-            let until = Instant::now() + GATHER;
-            while batch.len() < BATCH {
-                let room = BATCH - batch.len();
-                match timeout_at(until, reports.recv_many(&mut batch, room)).await {
-                    Ok(1..) => {}
-                    Ok(0) | Err(_) => break,
-                }
-            }
+        while let Some(batch) = batch::next(&mut reports, BATCH, || tokio::time::sleep(GATHER)).await {
             metrics::gauge!("switchboard_jobs_completer_backlog")
                 .set(i32::try_from(reports.len()).unwrap_or(0));
-            self.complete(std::mem::take(&mut batch)).await;
+            self.complete(batch).await;
         }
     }
 

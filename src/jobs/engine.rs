@@ -162,8 +162,11 @@ impl Engine {
                 slots: settings.slots.0,
                 dispatch_ttl: settings.dispatch_ttl,
                 flows: Default::default(),
+                weights: Default::default(),
                 led: 0,
                 direct: false,
+                refused_since: None,
+                asked_for_room: None,
                 looked: None,
                 next_due: Duration::ZERO,
             };

@@ -14,6 +14,7 @@ mod lease;
 mod sql;
 mod start;
 mod sweep;
+mod weight;
 
 pub use admit::Ready;
 pub use cron::{Cron, Crons, Fired, NewCron};

@@ -52,8 +52,7 @@ async fn every_statement_of_a_days_work_finds_its_rows_by_an_index() {
     work(&pair).await;
     demo(&pair).await;
 
-    let log = cluster.scratch().parent().expect("the servers' folder").join("postgres/log");
-    let plans = plans(&std::fs::read_to_string(log).unwrap());
+    let plans = logged(&cluster);
     for needed in [
         "webhook's channel",
         "number's channels",
@@ -90,6 +89,12 @@ async fn every_statement_of_a_days_work_finds_its_rows_by_an_index() {
     assert!(found.is_empty(), "{}", shown.join("\n"));
 }
 
+/// The plans in the log of a cluster's PostgreSQL, where `auto_explain` is on.
+pub fn logged(cluster: &Cluster) -> Vec<String> {
+    let log = cluster.scratch().parent().expect("the servers' folder").join("postgres/log");
+    plans(&std::fs::read_to_string(log).unwrap())
+}
+
 /// The plans in a log: an entry's lines after the first one begin with a tab.
 fn plans(log: &str) -> Vec<String> {
     let mut plans = Vec::new();
@@ -109,7 +114,7 @@ fn plans(log: &str) -> Vec<String> {
 }
 
 /// The tables that a plan reads from end to end.
-fn scanned(plan: &str) -> Vec<String> {
+pub fn scanned(plan: &str) -> Vec<String> {
     let scans = plan.lines().filter_map(|line| line.split_once("Seq Scan on ").map(|(_, rest)| rest));
     scans.map(|rest| rest.split(' ').next().unwrap_or_default().to_owned()).collect()
 }
