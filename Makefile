@@ -5,7 +5,7 @@ SHELL := bash
 
 # One folder of compiled dependencies for every checkout of this user, CI's fresh clone included.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/switchboard/target
-.PHONY: help run demo sandbox test test-rust bench format lint fmt contract release-contract sdk audit setup
+.PHONY: help run demo sandbox test test-rust bench chaos mutants format lint fmt contract release-contract sdk audit setup
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -47,6 +47,14 @@ sdk: setup ## generate the TypeScript client into sdk/
 
 bench: setup ## print figures, each beside its ceiling
 	cargo bench --bench load
+
+SEED ?= 9
+SECONDS ?= 60
+chaos: setup ## break real processes for SECONDS in the order of SEED; nothing may be lost or happen twice
+	@CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) cargo test --quiet --test chaos
+
+mutants: setup ## leave out one mechanism after the other: each time the chaos must notice
+	@scripts/mutants
 
 audit: ## licences, bans and sources of every dependency
 	scripts/audit

@@ -30,6 +30,7 @@ use tower::{Layer, Service, ServiceExt};
 
 pub use client::address;
 pub use credential::COOKIE;
+pub use gate::demand;
 pub use policy::{Audience, MethodPolicy, Policies};
 pub use rate::Limits;
 pub use rules::Rules;

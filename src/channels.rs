@@ -34,6 +34,7 @@ pub use self::{
 };
 use crate::domain::{
     delivery::Reason,
+    effect::Policy,
     inbound::{Fact, Identity},
     signature::SignatureError,
 };
@@ -88,8 +89,8 @@ pub struct Capabilities {
     pub receipts: bool,
     /// Whether customers can edit what they wrote.
     pub edits: bool,
-    /// Whether the provider itself ignores a repeated send, so that repeating is safe.
-    pub idempotent_send: bool,
+    /// What may be done about a send that may have happened.
+    pub ambiguous_send: Policy,
 }
 
 /// One attempt to send one message.

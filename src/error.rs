@@ -26,6 +26,13 @@ pub enum Error {
     /// FAILED_PRECONDITION: a rule of the domain said no.
     #[error(transparent)]
     Rejected(#[from] Rejected),
+    /// FAILED_PRECONDITION `SNAPSHOT_REQUIRED`: the cursor points where the log is not (any more); the details
+    /// say from which number to which it is there.
+    #[error("{message}; read the state anew")]
+    OffLog { message: &'static str, oldest: i64, newest: i64 },
+    /// RESOURCE_EXHAUSTED `SLOW_CONSUMER` with `RetryInfo`: the client took too long to take what happened.
+    #[error("too far behind what happens; subscribe again from the last event you have")]
+    TooSlow,
     /// ABORTED: someone else changed it first; `state` tells what it is now (a JSON document).
     #[error("changed by someone else meanwhile; read it again and retry")]
     Changed { reason: &'static str, state: Option<Arc<prost_types::Any>> },
@@ -117,6 +124,8 @@ impl Error {
             Self::Changed { reason, .. }
             | Self::Credentials { reason, .. }
             | Self::Forbidden { reason, .. } => reason,
+            Self::OffLog { .. } => "SNAPSHOT_REQUIRED",
+            Self::TooSlow => "SLOW_CONSUMER",
             Self::InProgress => "REQUEST_IN_PROGRESS",
             Self::Exists { .. } => "ALREADY_EXISTS",
             Self::Dangling => "DANGLING_REFERENCE",
@@ -133,12 +142,12 @@ impl Error {
         match self {
             Self::Invalid(_) => Code::InvalidArgument,
             Self::NotFound { .. } => Code::NotFound,
-            Self::Rejected(_) | Self::Dangling => Code::FailedPrecondition,
+            Self::Rejected(_) | Self::Dangling | Self::OffLog { .. } => Code::FailedPrecondition,
             Self::Changed { .. } | Self::InProgress => Code::Aborted,
             Self::Exists { .. } => Code::AlreadyExists,
             Self::Unauthenticated | Self::Credentials { .. } => Code::Unauthenticated,
             Self::Forbidden { .. } => Code::PermissionDenied,
-            Self::Limited { .. } | Self::TooLarge { .. } => Code::ResourceExhausted,
+            Self::Limited { .. } | Self::TooLarge { .. } | Self::TooSlow => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Unavailable(_) => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
@@ -150,6 +159,9 @@ impl Error {
             Self::Forbidden { metadata, .. } => {
                 metadata.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
             }
+            Self::OffLog { oldest, newest, .. } => [("oldest_seq", oldest), ("newest_seq", newest)]
+                .map(|(k, v)| (k.into(), v.to_string()))
+                .into(),
             _ => HashMap::new(),
         };
         let mut details = ErrorDetails::with_error_info(self.reason(), DOMAIN, metadata);
@@ -169,7 +181,10 @@ impl Error {
             Self::Limited { retry } | Self::Credentials { retry: Some(retry), .. } => {
                 details.set_retry_info(Some(*retry));
             }
-            Self::Unavailable(_) | Self::InProgress => {
+            Self::OffLog { .. } => {
+                details.add_precondition_failure_violation(self.reason(), "", self.to_string());
+            }
+            Self::Unavailable(_) | Self::InProgress | Self::TooSlow => {
                 details.set_retry_info(Some(Duration::from_secs(1)));
             }
             _ => {}
@@ -216,7 +231,8 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Whether the database could not be asked at all: lost, starting, shutting down, out of connections.
+/// Whether the database could not be asked, or not in time: lost, starting, shutting down, out of connections,
+/// a lock or a statement that took too long.
 fn unreachable(error: &DbErr) -> bool {
     if matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) {
         return true;
@@ -232,10 +248,11 @@ fn unreachable(error: &DbErr) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        // Class 57: operator intervention; 53: insufficient resources; 08: connection exception.
-        sqlx::Error::Database(cause) => {
-            cause.code().is_some_and(|code| ["57P", "53", "08"].iter().any(|class| code.starts_with(class)))
-        }
+        // Class 57: operator intervention, time limits included; 53: insufficient resources; 08: connection
+        // exception; 55P03: a lock that was not to be had.
+        sqlx::Error::Database(cause) => cause
+            .code()
+            .is_some_and(|code| ["57", "53", "08", "55P03"].iter().any(|class| code.starts_with(class))),
         _ => false,
     }
 }

@@ -6,9 +6,11 @@ mod follower;
 mod hub;
 mod redis_feed;
 mod sequencer;
+mod told;
 mod wake;
 
-pub use follower::{Follower, Step};
+pub use follower::{Follower, PATIENCE, Step};
 pub use hub::Hub;
-pub use sequencer::sequence;
+pub use sequencer::{TAKEOVER, sequence};
+pub use told::Told;
 pub use wake::carry_wakes;

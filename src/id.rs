@@ -121,6 +121,11 @@ ids! {
     UserId "usr" "user";
 }
 
+impl TenantId {
+    /// No tenant's: what belongs to the platform itself, in tables whose rows mostly belong to tenants.
+    pub const PLATFORM: Self = Self(Uuid::nil());
+}
+
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Room for every prefix, `_` and 26 digits.

@@ -19,7 +19,7 @@
 //! auth                           Caller, TenantScope, Staff: capabilities; keys, tokens, passwords
 //! error                          Error, and its one mapping to google.rpc.Status
 //! domain                         pure rules over values
-//! id   env   config              typed ids · clock and chance · settings
+//! id   env   config   fault      typed ids · clock and chance · settings · faults for tests, in debug builds
 //! ```
 //!
 //! # What must stay true
@@ -65,6 +65,7 @@ pub mod edge;
 pub mod env;
 pub mod error;
 pub mod events;
+pub mod fault;
 pub mod id;
 pub mod jobs;
 pub mod sandbox;

@@ -21,6 +21,7 @@ mod retention;
 mod rows;
 mod scope;
 mod sql;
+pub mod sync;
 pub mod tenant;
 mod transaction;
 

@@ -10,6 +10,7 @@ pub mod knowledge;
 pub mod mask;
 pub mod page;
 pub mod suggestion;
+pub mod sync;
 pub mod tenant;
 pub mod thread;
 

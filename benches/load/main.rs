@@ -13,6 +13,7 @@
 
 mod echo;
 mod embedded;
+mod fanout;
 mod generator;
 mod ingestion;
 mod reads;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 /// What is measured, in this order.
-const GROUPS: [&str; 5] = ["embedded", "ingestion", "reads", "sending", "everything"];
+const GROUPS: [&str; 6] = ["embedded", "ingestion", "reads", "sending", "everything", "fanout"];
 
 async fn measure(wanted: impl Fn(&str) -> bool) -> ExitCode {
     conditions();
@@ -90,11 +91,26 @@ async fn measure(wanted: impl Fn(&str) -> bool) -> ExitCode {
         tokio::time::sleep(Duration::from_secs(5)).await;
         ingestion::measure_all(&mut report, &server, &shop).await;
     }
+    if wanted("fanout") {
+        let url = services.another("fanout");
+        migrate(&url);
+        let mut settings = settings(&url);
+        // Each stream is a request that lasts.
+        settings.push(("SWITCHBOARD_MAX_IN_FLIGHT", "4096".to_owned()));
+        let server = Server::start(&settings, &[]);
+        let shop = Shop::open(&server.address).await;
+        fanout::measure(&mut report, &server, &shop).await;
+    }
     report.end()
 }
 
 /// Limits that a measurement would run into. They count as ever, in Redis.
-const LIFTED: [&str; 3] = ["SWITCHBOARD_RATE_READ", "SWITCHBOARD_RATE_WRITE", "SWITCHBOARD_RATE_WEBHOOK"];
+const LIFTED: [&str; 4] = [
+    "SWITCHBOARD_RATE_READ",
+    "SWITCHBOARD_RATE_WRITE",
+    "SWITCHBOARD_RATE_WEBHOOK",
+    "SWITCHBOARD_RATE_STREAM",
+];
 
 fn conditions() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();

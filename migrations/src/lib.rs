@@ -13,7 +13,10 @@ mod m0006_suggestion;
 mod m0007_knowledge;
 mod m0008_job;
 mod m0009_idempotency;
+mod m0010_schedule;
 mod m0011_operations;
+mod m0012_event_partition;
+mod m0013_weight;
 
 pub struct Migrator;
 
@@ -29,7 +32,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_knowledge::Migration),
             Box::new(m0008_job::Migration),
             Box::new(m0009_idempotency::Migration),
+            Box::new(m0010_schedule::Migration),
             Box::new(m0011_operations::Migration),
+            Box::new(m0012_event_partition::Migration),
+            Box::new(m0013_weight::Migration),
         ]
     }
 }

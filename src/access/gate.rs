@@ -28,18 +28,9 @@ fn audience(policy: &MethodPolicy, identity: Option<&Identity>) -> Result<()> {
     };
     match (audience, identity) {
         (Audience::Public, _) | (Audience::Session, Identity::Person { .. }) => Ok(()),
-        (Audience::Member(_), Identity::Person { tenant: None, .. }) => {
-            Err(Error::rejected("NO_CURRENT_TENANT", "choose a tenant first"))
-        }
-        (Audience::Member(permission), Identity::Person { tenant: Some((_, role)), .. }) => {
-            if permission.held_by(*role) { Ok(()) } else { Err(lacks(permission, word(role))) }
-        }
-        (Audience::Member(permission), Identity::Machine { permissions, .. }) if policy.api_key => {
-            if permissions.contains(&permission) {
-                Ok(())
-            } else {
-                Err(lacks(permission, "api_key".into()))
-            }
+        (Audience::Member(permission), Identity::Person { .. }) => demand(identity, permission),
+        (Audience::Member(permission), Identity::Machine { .. }) if policy.api_key => {
+            demand(identity, permission)
         }
         (Audience::PlatformAdmin, Identity::Person { platform, .. })
             if is_staff(*platform, PlatformRole::Admin) =>
@@ -57,6 +48,22 @@ fn audience(policy: &MethodPolicy, identity: Option<&Identity>) -> Result<()> {
         (Audience::Session | Audience::Member(_), Identity::Machine { .. }) => {
             Err(Error::forbidden("PERSON_REQUIRED", "only a person may do this, not an API key"))
         }
+    }
+}
+
+/// Whether `identity` holds a permission in its tenant: for methods that ask for more than one.
+pub fn demand(identity: &Identity, permission: Permission) -> Result<()> {
+    match identity {
+        Identity::Person { tenant: None, .. } => {
+            Err(Error::rejected("NO_CURRENT_TENANT", "choose a tenant first"))
+        }
+        Identity::Person { tenant: Some((_, role)), .. } if !permission.held_by(*role) => {
+            Err(lacks(permission, word(role)))
+        }
+        Identity::Machine { permissions, .. } if !permissions.contains(&permission) => {
+            Err(lacks(permission, "api_key".into()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -108,6 +108,9 @@ impl App {
             switches: Switches { engine: self.config.decision_engine, autosend: self.config.autosend },
             public_url: self.parts.public_url.clone(),
         };
+        if settings.relay {
+            jobs::cron::register(&parts.store).await?;
+        }
         Ok(jobs::Engine::start(settings, parts, registry(), shutdown.clone()).await?)
     }
 }
@@ -130,6 +133,7 @@ fn registry() -> jobs::Registry {
         .with::<jobs::send_message::SendMessage>()
         .with::<jobs::draft_reply::DraftReply>()
         .with::<jobs::draft_reply::RedraftReply>()
+        .with::<jobs::drop_outdated::DropOutdated>()
 }
 
 /// Runs a part that the server cannot live without: when it ends by itself, the server drains.

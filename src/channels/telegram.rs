@@ -14,6 +14,7 @@ use super::{
     whatsapp::base_url,
 };
 use crate::domain::{
+    effect::Policy,
     inbound::{Fact, What},
     signature::{self, SignatureError},
 };
@@ -128,7 +129,7 @@ impl Channel for Telegram {
             connects: true,
             receipts: false,
             edits: true,
-            idempotent_send: false,
+            ambiguous_send: Policy::Hold,
         }
     }
 }

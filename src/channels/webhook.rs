@@ -15,6 +15,7 @@ use super::{
     account::{active, secret},
 };
 use crate::domain::{
+    effect::Policy,
     inbound::Fact,
     signature::{self, SignatureError, StandardHeaders, StandardKey},
 };
@@ -112,7 +113,7 @@ impl Channel for Webhook {
             connects: false,
             receipts: true,
             edits: false,
-            idempotent_send: true,
+            ambiguous_send: Policy::Key,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     account::{active, secret},
 };
 use crate::domain::{
+    effect::Policy,
     inbound::Fact,
     signature::{self, SignatureError},
 };
@@ -174,7 +175,7 @@ impl Channel for Whatsapp {
             connects: false,
             receipts: true,
             edits: true,
-            idempotent_send: false,
+            ambiguous_send: Policy::Lookup,
         }
     }
 }

@@ -8,7 +8,9 @@ use super::{
     delivery::DeliveryStatus,
     suggestion::SuggestionState,
 };
-use crate::id::{ChannelId, ConversationId, CustomerId, EscalationId, MessageId, SuggestionId, UserId};
+use crate::id::{
+    ChannelId, ConversationId, CustomerId, EscalationId, JobId, MessageId, SuggestionId, UserId,
+};
 
 /// Something that happened in a tenant. The `type` of each variant is part of the contract: never
 /// renamed, only added to.
@@ -85,6 +87,14 @@ pub enum Event {
     /// Changes of settings, plan and access: `subject` names the row.
     #[serde(rename = "tenant.updated")]
     TenantUpdated { subject: String, action: String },
+    #[serde(rename = "job.progressed")]
+    JobProgressed {
+        job: JobId,
+        job_kind: String,
+        done: i64,
+        /// 0 when nobody knows.
+        total: i64,
+    },
 }
 
 impl Event {
@@ -105,6 +115,7 @@ impl Event {
             Self::CustomerUpdated { .. } => "customer.updated",
             Self::MemberUpdated { .. } => "member.updated",
             Self::TenantUpdated { .. } => "tenant.updated",
+            Self::JobProgressed { .. } => "job.progressed",
         }
     }
 
@@ -126,6 +137,7 @@ impl Event {
             Self::CustomerUpdated { customer, .. } => customer.to_string(),
             Self::MemberUpdated { user, .. } => user.to_string(),
             Self::TenantUpdated { subject, .. } => subject.clone(),
+            Self::JobProgressed { job, .. } => job.to_string(),
         }
     }
 

@@ -4,14 +4,14 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, RedisResult,
+    AsyncCommands, AsyncConnectionConfig, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig},
-    streams::{StreamMaxlen, StreamReadOptions, StreamReadReply},
+    streams::{StreamId, StreamMaxlen, StreamRangeReply, StreamReadOptions, StreamReadReply},
 };
-use tokio::sync::{OnceCell, broadcast};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::Live;
+use super::hub::Topic;
 use crate::{id::TenantId, store::events::LoggedEvent};
 
 /// Entries kept per tenant: enough for a client that reconnects at once.
@@ -39,10 +39,7 @@ impl RedisFeed {
     }
 
     async fn try_publish(&self, events: &[LoggedEvent]) -> anyhow::Result<()> {
-        // The sequencer waits for this: an event that is not told now is found in the table.
-        let config = ConnectionManagerConfig::new().set_number_of_retries(0);
-        let connection =
-            self.commands.get_or_try_init(async || self.client.get_connection_manager_lazy(config)).await?;
+        let mut connection = self.commands().await?;
         let mut pipe = redis::pipe();
         for event in events {
             let Some(seq) = event.seq else { continue };
@@ -51,7 +48,7 @@ impl RedisFeed {
             pipe.xadd_maxlen(self.key(event.tenant_id), StreamMaxlen::Approx(KEPT), id, &[("e", body)])
                 .ignore();
         }
-        let added: RedisResult<()> = pipe.query_async(&mut connection.clone()).await;
+        let added: RedisResult<()> = pipe.query_async(&mut connection).await;
         match added {
             // An entry that another sequencer added already is refused by its id: nothing to repair.
             Err(error) if error.kind() != redis::ErrorKind::Server(redis::ServerErrorKind::ResponseError) => {
@@ -61,8 +58,27 @@ impl RedisFeed {
         }
     }
 
+    /// The entries right behind `seq`, at most `limit`, if the stream has them without a gap.
+    pub(super) async fn recent(&self, tenant: TenantId, seq: i64, limit: u64) -> Option<Vec<LoggedEvent>> {
+        let first = seq.checked_add(1)?;
+        let mut connection = self.commands().await.ok()?;
+        let found: RedisResult<StreamRangeReply> =
+            connection.xrange_count(self.key(tenant), format!("{first}-0"), "+", limit).await;
+        let found: Vec<LoggedEvent> = found.ok()?.ids.iter().map_while(body).collect();
+        let whole = found.iter().zip(first..).all(|(event, next)| event.seq == Some(next));
+        (whole && !found.is_empty()).then_some(found)
+    }
+
+    /// The connection for commands; readers that block have their own.
+    async fn commands(&self) -> RedisResult<ConnectionManager> {
+        // Everybody who asks can do without: the table has it all.
+        let config = ConnectionManagerConfig::new().set_number_of_retries(0);
+        let connect = async || self.client.get_connection_manager_lazy(config);
+        self.commands.get_or_try_init(connect).await.cloned()
+    }
+
     /// Feeds `topic` until it is `over`.
-    pub(super) fn follow(&self, tenant: TenantId, topic: broadcast::Sender<Live>, over: CancellationToken) {
+    pub(super) fn follow(&self, tenant: TenantId, topic: Arc<Topic>, over: CancellationToken) {
         let (client, key) = (self.client.clone(), self.key(tenant));
         let feed = async move {
             let mut last = "$".to_owned();
@@ -80,7 +96,7 @@ async fn read(
     client: &redis::Client,
     key: &str,
     last: &mut String,
-    topic: &broadcast::Sender<Live>,
+    topic: &Topic,
 ) -> anyhow::Result<Infallible> {
     // A blocking read must not run into the default answer timeout of 500 ms.
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
@@ -88,13 +104,16 @@ async fn read(
     let options = StreamReadOptions::default().block(1_000).count(500);
     loop {
         let reply: Option<StreamReadReply> =
-            redis::AsyncCommands::xread_options(&mut connection, &[key], &[last.as_str()], &options).await?;
+            connection.xread_options(&[key], &[last.as_str()], &options).await?;
         for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
-            if let Some(event) = entry.get::<Vec<u8>>("e").and_then(|body| serde_json::from_slice(&body).ok())
-            {
-                drop(topic.send(Live::Event(Arc::new(event))));
+            if let Some(event) = body(&entry) {
+                topic.tell(event);
             }
             *last = entry.id;
         }
     }
+}
+
+fn body(entry: &StreamId) -> Option<LoggedEvent> {
+    serde_json::from_slice(&entry.get::<Vec<u8>>("e")?).ok()
 }

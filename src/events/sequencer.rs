@@ -7,14 +7,20 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
-use crate::store::{Lead, Store, events};
+use crate::{
+    fault::{self, Point},
+    store::{Lead, Store, events},
+};
 
 /// Events numbered in one transaction.
 const BATCH: u64 = 500;
 /// How long an event can wait unseen when its wake-up was lost.
 const POLL: Duration = Duration::from_millis(100);
-/// How long the events of a shard can wait when the process that numbered them dies.
-const LEASE: Duration = Duration::from_secs(3);
+/// How long a process that died still counts as the one that leads.
+const LEASE: Duration = Duration::from_secs(2);
+/// How long the events of a shard can wait when the process that numbered them dies: until its lease ends,
+/// and another one looks, which it does three times a lease.
+pub const TAKEOVER: Duration = LEASE.saturating_add(LEASE.checked_div(3).expect("not by zero"));
 
 /// Numbers events until `shutdown`. Any number of processes may run it: each shard has one that leads, which
 /// saves the others the work. Two at once are correct too, the locks of the rows see to that.
@@ -60,6 +66,9 @@ async fn drain(store: &Store, hub: &Hub, shard: i16) {
             Ok(numbered) => {
                 let full = numbered.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
                 metrics::counter!("switchboard_events_numbered_total").increment(numbered.len() as u64);
+                if !numbered.is_empty() && fault::point(Point::SequencerAfterCommit).await.is_err() {
+                    return;
+                }
                 hub.publish(numbered).await;
                 if !full {
                     return;

@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use super::{bus_local::LocalBus, bus_redis::RedisBus};
-use crate::{domain::queue::Queue, store::jobs::Ticket};
+use crate::{
+    domain::queue::Queue,
+    fault::{self, Point},
+    store::jobs::Ticket,
+};
 
 /// A ticket as a worker got it.
 #[derive(Clone, Debug)]
@@ -32,6 +36,12 @@ pub enum Trouble {
     Redis(#[from] redis::RedisError),
 }
 
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Redis(error.into())
+    }
+}
+
 /// How many tickets there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
@@ -55,9 +65,17 @@ impl Bus {
         tickets: Vec<Ticket>,
         cap: usize,
     ) -> (Vec<Ticket>, Option<Trouble>) {
-        match self {
+        if let Err(error) = fault::point(Point::RelayBeforePublish).await {
+            return (tickets, Some(error.into()));
+        }
+        let all = if cfg!(debug_assertions) { tickets.clone() } else { Vec::new() };
+        let answer = match self {
             Self::Redis(bus) => bus.publish(queue, tickets, cap).await,
             Self::Local(bus) => (bus.publish(queue, tickets, cap), None),
+        };
+        match fault::point(Point::RelayAfterPublish).await {
+            Ok(()) => answer,
+            Err(error) => (all, Some(error.into())),
         }
     }
 
@@ -147,6 +165,14 @@ impl Bus {
         match self {
             Self::Redis(bus) => bus.collect_garbage(queue, idle).await,
             Self::Local(_) => Ok(0),
+        }
+    }
+
+    /// Whether there is room for anything at all.
+    pub async fn takes_more(&self) -> bool {
+        match self {
+            Self::Redis(bus) => bus.takes_more().await,
+            Self::Local(_) => true,
         }
     }
 

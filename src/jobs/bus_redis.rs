@@ -93,6 +93,13 @@ impl RedisBus {
         Ok((most, answer.get("maxmemory-policy").cloned().unwrap_or_default()))
     }
 
+    /// Writes something small that goes by itself.
+    pub(super) async fn takes_more(&self) -> bool {
+        let mut write = redis::cmd("SET");
+        write.arg(format!("{}jq:room", self.prefix)).arg(1).arg("EX").arg(60);
+        self.link.query::<()>(&write).await.is_ok()
+    }
+
     pub(super) async fn publish(
         &self,
         queue: Queue,

@@ -1,16 +1,16 @@
 //! The completer: records what workers report, in batches, and acknowledges tickets once that is on disk.
 
+mod batch;
+
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use tokio::{
-    sync::{Notify, mpsc},
-    time::{Instant, timeout_at},
-};
+use tokio::sync::{Notify, mpsc};
 
-use super::bus::{Bus, Receipt};
+use super::bus::{Bus, Receipt, Trouble};
 use crate::{
     error::{Error, Result},
+    fault::{self, Mechanism, Point},
     store::{
         Store,
         jobs::{Finished, Outcome},
@@ -41,20 +41,10 @@ pub(super) struct Completer {
 impl Completer {
     /// Runs until all senders are gone and everything is recorded.
     pub(super) async fn run(self, mut reports: mpsc::Receiver<Report>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(first) = reports.recv().await {
-            batch.push(first);
-            let until = Instant::now() + GATHER;
-            while batch.len() < BATCH {
-                let room = BATCH - batch.len();
-                match timeout_at(until, reports.recv_many(&mut batch, room)).await {
-                    Ok(1..) => {}
-                    Ok(0) | Err(_) => break,
-                }
-            }
+        while let Some(batch) = batch::next(&mut reports, BATCH, || tokio::time::sleep(GATHER)).await {
             metrics::gauge!("switchboard_jobs_completer_backlog")
                 .set(i32::try_from(reports.len()).unwrap_or(0));
-            self.complete(std::mem::take(&mut batch)).await;
+            self.complete(batch).await;
         }
     }
 
@@ -64,13 +54,26 @@ impl Completer {
             outcomes.extend(report.outcome);
             receipts.extend(report.receipt);
         }
+        if fault::without(Mechanism::AckAfterCommit) {
+            self.ack(&std::mem::take(&mut receipts)).await;
+        }
         if !outcomes.is_empty() {
             self.record(outcomes).await;
             self.progress.notify_one();
         }
-        // Not acknowledged is not lost: the ticket comes again, and the fence refuses it.
+        self.ack(&receipts).await;
+    }
+
+    /// Not acknowledged is not lost: the ticket comes again, and the fence refuses it.
+    async fn ack(&self, receipts: &[Receipt]) {
+        let acknowledge = async {
+            fault::point(Point::CompleterBeforeAck).await?;
+            self.bus.ack(receipts).await?;
+            fault::point(Point::CompleterAfterAck).await?;
+            Ok::<_, Trouble>(())
+        };
         if !receipts.is_empty()
-            && let Err(error) = self.bus.ack(&receipts).await
+            && let Err(error) = acknowledge.await
         {
             tracing::warn!(%error, tickets = receipts.len(), "cannot acknowledge tickets");
         }
@@ -106,6 +109,7 @@ impl Completer {
 
     /// Whatever a result does to the database driver must not end the completer.
     async fn finish(&self, outcomes: &[Outcome]) -> Result<Finished> {
+        fault::point(Point::CompleterBeforeCommit).await.map_err(Error::unavailable)?;
         let system = self.store.system();
         let done = AssertUnwindSafe(system.finish(outcomes)).catch_unwind().await;
         done.unwrap_or_else(|_| Err(Error::internal(anyhow::anyhow!("recording panicked"))))

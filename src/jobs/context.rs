@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{begun::Begun, effect::Effect};
+use super::{
+    begun::Begun,
+    effect::{self, Effect},
+    progress::Progress,
+};
 use crate::{
     ai::{Ai, Switches},
     auth::{TenantScope, seal::Keyring},
@@ -60,8 +64,18 @@ impl Context {
         self.tries + 1 >= self.max_tries
     }
 
+    /// Tells how far this run is, of `total` steps; 0 when nobody knows how many there are.
+    pub fn progress(&self, total: i64) -> Progress {
+        Progress::new(self.store.of(self.scope.clone()), self.job, self.kind, total)
+    }
+
     /// The job's effect number `part` on the world outside.
     pub fn effect(&self, part: u32) -> Effect {
-        Effect::of(self.store.of(self.scope.clone()), self.kind, self.job, part).within(self.begun.clone())
+        self.effect_of(effect::key(self.kind, self.job.0, part))
+    }
+
+    /// The effect that the ledger knows by `key`.
+    pub(super) fn effect_of(&self, key: [u8; 32]) -> Effect {
+        Effect::of(self.store.of(self.scope.clone()), key).within(self.begun.clone())
     }
 }

@@ -2,26 +2,15 @@
 //! two a run may die; what the next one does then is the provider's policy.
 
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::begun::Begun;
+pub use crate::domain::effect::Policy;
 use crate::{
-    error::Result,
-    id::JobId,
+    error::{Error, Result},
+    fault::{self, Point},
     store::{TenantDb, Tx, jobs::Recorded},
 };
-
-/// What to do when an earlier run may or may not have had the effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// The provider takes an idempotency key: do it again with the same one.
-    Key,
-    /// The provider can be asked.
-    Lookup,
-    /// Twice is better than never.
-    Resend,
-    /// A person decides.
-    Hold,
-}
 
 /// Whether to have the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +23,26 @@ pub enum Intent {
     Ambiguous,
 }
 
-/// One effect of one job.
+/// The ledger's key of the effect number `part` that jobs of a kind have on what `subject` names: a job, or what
+/// it is about. It is the same in every try and every redrive.
+pub(super) fn key(kind: &str, subject: Uuid, part: u32) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(kind.as_bytes());
+    hash.update([0]);
+    hash.update(subject.as_bytes());
+    hash.update(part.to_be_bytes());
+    hash.finalize().into()
+}
+
+/// What was in doubt happened: a report, an echo or a person told. Nothing changes when it was not in doubt.
+pub(super) async fn found(db: &TenantDb<Tx>, key: [u8; 32], provider_ref: Option<&str>) -> Result<()> {
+    if db.effect_found(key, provider_ref).await? {
+        metrics::counter!("switchboard_jobs_lookup_found_total").increment(1);
+    }
+    Ok(())
+}
+
+/// One effect of a job.
 pub struct Effect {
     db: TenantDb,
     key: [u8; 32],
@@ -42,14 +50,8 @@ pub struct Effect {
 }
 
 impl Effect {
-    /// The key is the same in every try and every redrive.
-    pub(super) fn of(db: TenantDb, kind: &str, job: JobId, part: u32) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(kind.as_bytes());
-        hash.update([0]);
-        hash.update(job.0.as_bytes());
-        hash.update(part.to_be_bytes());
-        Self { db, key: hash.finalize().into(), begun: Begun::default() }
+    pub(super) fn of(db: TenantDb, key: [u8; 32]) -> Self {
+        Self { db, key, begun: Begun::default() }
     }
 
     /// The same effect, of a run that is told apart by what it began.
@@ -66,18 +68,16 @@ impl Effect {
     pub async fn begin(&self, policy: Policy) -> Result<Intent> {
         self.begun.add(self.key);
         let intent = match self.db.begin_effect(self.key).await? {
-            Recorded::Fresh => return Ok(Intent::Fresh),
+            Recorded::Fresh => {
+                fault::point(Point::EffectAfterIntent).await.map_err(Error::unavailable)?;
+                return Ok(Intent::Fresh);
+            }
             Recorded::Done(provider_ref) => return Ok(Intent::AlreadyDone(provider_ref)),
-            Recorded::Intended if matches!(policy, Policy::Key | Policy::Resend) => Intent::Fresh,
+            Recorded::Intended if policy.repeats() => Intent::Fresh,
             Recorded::Intended | Recorded::Unknown => Intent::Ambiguous,
         };
-        let policy = match policy {
-            Policy::Key => "key",
-            Policy::Lookup => "lookup",
-            Policy::Resend => "resend",
-            Policy::Hold => "hold",
-        };
-        metrics::counter!("switchboard_jobs_ambiguous_intent_total", "policy" => policy).increment(1);
+        metrics::counter!("switchboard_jobs_ambiguous_intent_total", "policy" => policy.as_str())
+            .increment(1);
         Ok(intent)
     }
 

@@ -1,4 +1,4 @@
-//! The engine of one process: relay, workers, completer and sweeper, from start to drained.
+//! The engine of one process: relay, workers, completer, sweeper and cron, from start to drained.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,6 +17,7 @@ use super::{
     bus_local::LocalBus,
     bus_redis::RedisBus,
     completer::{BACKLOG, Completer},
+    cron,
     relay::Relay,
     running::{Running, Stop},
     sweeper::Sweeper,
@@ -33,7 +34,7 @@ const FLUSH: Duration = Duration::from_secs(10);
 /// What this process does, and how.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// Admits jobs and repairs (relay and sweeper).
+    /// Admits jobs, repairs, and fires schedules (relay, sweeper and cron).
     pub relay: bool,
     /// Runs jobs.
     pub work: bool,
@@ -165,8 +166,11 @@ impl Engine {
                 slots: settings.slots.0,
                 dispatch_ttl: settings.dispatch_ttl,
                 flows: Default::default(),
+                weights: Default::default(),
                 led: 0,
                 direct: false,
+                refused_since: None,
+                asked_for_room: None,
                 looked: None,
                 next_due: Duration::ZERO,
                 paused: (0, None),
@@ -186,6 +190,7 @@ impl Engine {
                 measured: None,
             };
             tasks.push(tokio::spawn(sweeper.run(shutdown.clone())));
+            tasks.push(tokio::spawn(cron::run(store.clone(), shutdown.clone())));
         }
         if settings.work {
             let crew = Crew { settings, parts, registry: Arc::new(registry), bus, spare, progress };

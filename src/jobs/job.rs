@@ -149,7 +149,7 @@ pub async fn enqueue<J: Job>(db: &TenantDb<Tx>, job: &J, terms: Terms) -> Result
     let unique = terms.unique.map(|key| [J::NAME.as_bytes(), b":", &key].concat());
     db.enqueue(NewJob {
         queue: J::QUEUE,
-        kind: J::NAME,
+        kind: J::NAME.into(),
         payload: serde_json::to_vec(job).map_err(Error::internal)?,
         run_at: terms.run_at,
         order: terms.order,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 
-use super::{Terms, enqueue, send_message::SendMessage};
+use super::{Terms, effect, enqueue, send_message::SendMessage};
 use crate::{
     domain::{
         conversation::{Author, Direction},
@@ -15,7 +15,9 @@ use crate::{
     id::{MessageId, SuggestionId},
     store::{
         TenantDb, Tx,
-        conversation::{Channel, Conversation, Customer, CustomerIdentity, Departure, Message, NewMessage},
+        conversation::{
+            Channel, Conversation, Customer, CustomerIdentity, Departure, Message, Met, NewMessage,
+        },
     },
 };
 
@@ -99,6 +101,21 @@ pub async fn dispatch(db: &TenantDb<Tx>, message: &Message) -> Result<()> {
     let job = SendMessage { message: message.id, attempt: message.attempt };
     enqueue(db, &job, Terms::now().ordered(message.conversation_id.0)).boxed().await?;
     Ok(())
+}
+
+/// Tells the ledger what became of an attempt whose outcome nobody knew.
+pub async fn settle(
+    db: &TenantDb<Tx>,
+    met: Met,
+    status: DeliveryStatus,
+    external_id: Option<&str>,
+) -> Result<()> {
+    let key = SendMessage { message: met.message, attempt: met.attempt }.effect_key();
+    if status == DeliveryStatus::Failed {
+        db.effect_undone(key).await
+    } else {
+        effect::found(db, key, external_id).await
+    }
 }
 
 /// What decides whether something may be sent into a conversation.

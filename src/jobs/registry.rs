@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use futures::future::BoxFuture;
 
 use super::{Backoff, Context, Failure, Job, Queue};
-use crate::error;
+use crate::{error, fault};
 
 type Run = dyn for<'a> Fn(&'a Context, &'a [u8]) -> BoxFuture<'a, Result<(), Failure>> + Send + Sync;
 type GiveUp =
@@ -54,7 +54,7 @@ impl Registry {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Kind> {
-        self.0.get(name)
+        self.0.get(name).filter(|_| !fault::unknown_kind(name))
     }
 
     /// The names and their queues, for tests over all jobs.

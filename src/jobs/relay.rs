@@ -2,6 +2,7 @@
 //! publishes, so that a worker never sees a ticket whose row does not know it.
 
 mod flow;
+mod weights;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -11,14 +12,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::flow::Flow;
+use self::{flow::Flow, weights::Weights};
 use super::{
     bus::{Bus, Trouble},
-    fair, measures,
+    measures,
 };
 use crate::{
     domain::queue::Queue,
-    error::Result,
+    error::{Error, Result},
+    fault::{self, Mechanism, Point},
     id::TenantId,
     store::{
         Hint, Lead, Store,
@@ -35,6 +37,8 @@ const MIND: Duration = Duration::from_millis(250);
 const SOON: Duration = Duration::from_millis(20);
 /// Redis may be away for so long before tickets go through the memory of this process.
 pub(super) const AWAY: Duration = Duration::from_secs(5);
+/// Between questions whether Redis has room.
+const SECOND: Duration = Duration::from_secs(1);
 /// Tickets in one lane; the window is the limit that matters.
 const LANE: usize = 2_000;
 /// Jobs admitted in one transaction.
@@ -53,8 +57,12 @@ pub(super) struct Relay {
     pub(super) slots: [usize; Queue::ALL.len()],
     pub(super) dispatch_ttl: Duration,
     pub(super) flows: [Flow; Queue::ALL.len()],
+    pub(super) weights: Weights,
     pub(super) led: u16,
     pub(super) direct: bool,
+    /// Since when Redis has taken no ticket.
+    pub(super) refused_since: Option<Instant>,
+    pub(super) asked_for_room: Option<Instant>,
     pub(super) looked: Option<Instant>,
     pub(super) next_due: Duration,
     /// Queues that hold their jobs back, by bit, and when that was asked last.
@@ -99,7 +107,7 @@ impl Relay {
                 let led = self.led & (1 << shard(hint.tenant)) != 0;
                 for (queue, flow) in Queue::ALL.iter().zip(&mut self.flows) {
                     if led && hint.queues & queue.bit() != 0 {
-                        flow.ring.add(hint.tenant);
+                        flow.ring.add(hint.tenant, self.weights.of(hint.tenant));
                     }
                 }
             }
@@ -159,7 +167,9 @@ impl Relay {
 
     /// Who leads, and through which bus.
     async fn settle_mode(&mut self) -> Result<()> {
-        let direct = self.spare.is_some() && self.bus.away() >= AWAY;
+        self.ask_for_room().await;
+        let refused = self.refused_since.is_some_and(|since| since.elapsed() >= AWAY);
+        let direct = self.spare.is_some() && (refused || self.bus.away() >= AWAY);
         let changed = direct != self.direct;
         let fresh = if let Some(lead) = &mut self.lead {
             let (led, fresh) = lead.renew().await;
@@ -192,15 +202,31 @@ impl Relay {
         Ok(())
     }
 
+    /// A Redis that answers and takes nothing, as one that is full does: whoever does not publish learns of it by
+    /// asking, and so does whoever waits for its end.
+    async fn ask_for_room(&mut self) {
+        let asks =
+            self.spare.is_some() && (self.lead.is_none() || self.direct && self.refused_since.is_some());
+        if asks && self.asked_for_room.is_none_or(|asked| asked.elapsed() >= SECOND) {
+            self.asked_for_room = Some(Instant::now());
+            if self.bus.takes_more().await {
+                self.refused_since = None;
+            } else {
+                self.refused_since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
     /// Who has ready jobs.
     async fn look(&mut self) -> Result<()> {
         let asked = Instant::now();
         let ready = self.store.system().ready_tenants().await?;
         let led: Vec<Ready> = ready.into_iter().filter(|ready| self.led & (1 << ready.shard) != 0).collect();
+        self.weights.learn(&self.store, led.iter().map(|ready| ready.tenant)).await?;
         self.next_due = led.iter().filter(|r| !r.wait.is_zero()).map(|r| r.wait).min().unwrap_or(LOOK);
         for (queue, flow) in Queue::ALL.into_iter().zip(&mut self.flows) {
             let due = || led.iter().filter(|ready| ready.queue == queue && ready.wait.is_zero());
-            flow.ring.refresh(due().map(|ready| ready.tenant));
+            flow.ring.refresh(due().map(|ready| (ready.tenant, self.weights.of(ready.tenant))));
         }
         measures::oldest_ready(self.led, &led);
         if let (true, Some(before)) = (self.direct, self.looked) {
@@ -220,12 +246,14 @@ impl Relay {
         }
         let window = flow.window(self.slots[at]);
         let room = window.saturating_sub(busy.values().sum()).min(BATCH);
-        let cap = fair::cap(window, flow.ring.len());
-        let shares = flow.ring.share(room, cap, |tenant| busy.get(&tenant).copied().unwrap_or(0));
+        let shares = flow.ring.share(room, window, |tenant| busy.get(&tenant).copied().unwrap_or(0));
         if room == 0 || shares.is_empty() {
             return Ok(Admitted::Full);
         }
         let ttl = flow.ttl(window, self.dispatch_ttl);
+        if fault::without(Mechanism::PublishAfterCommit) {
+            return self.publish_uncommitted(queue, &shares, ttl).await;
+        }
         let tickets = self.store.system().admit(queue, &shares, ttl).await?;
         let flow = &mut self.flows[at];
         flow.admitted += tickets.len();
@@ -247,9 +275,34 @@ impl Relay {
         self.publish(queue, tickets).await
     }
 
+    /// What rule it would break to publish in the transaction that dispatches.
+    async fn publish_uncommitted(
+        &self,
+        queue: Queue,
+        shares: &[(TenantId, i32)],
+        ttl: Duration,
+    ) -> Result<Admitted> {
+        let system = self.store.system();
+        let published = system.transaction(async |db| {
+            let tickets = db.claim(queue, shares, ttl).await?;
+            if !tickets.is_empty() {
+                drop(self.bus.publish(queue, tickets, LANE).await);
+                fault::point(Point::RelayInClaim).await.map_err(Error::unavailable)?;
+            }
+            Ok(())
+        });
+        published.await.map(|()| Admitted::Nothing)
+    }
+
     async fn publish(&mut self, queue: Queue, tickets: Vec<Ticket>) -> Result<Admitted> {
         let bus = self.spare.as_ref().filter(|_| self.direct).unwrap_or(&self.bus);
         let (rest, trouble) = bus.publish(queue, tickets, LANE).await;
+        if !self.direct {
+            match &trouble {
+                Some(Trouble::Redis(_)) => _ = self.refused_since.get_or_insert_with(Instant::now),
+                Some(Trouble::NoGeneration) | None => self.refused_since = None,
+            }
+        }
         if let Some(trouble) = &trouble {
             match trouble {
                 Trouble::NoGeneration => tracing::info!(queue = queue.name(), "Redis is not prepared yet"),
@@ -264,7 +317,8 @@ impl Relay {
         metrics::counter!("switchboard_jobs_unadmitted_total").increment(rest.len() as u64);
         self.store.system().unadmit(&rest).await?;
         for ticket in &rest {
-            self.flows[usize::from(queue.number().unsigned_abs())].ring.add(ticket.tenant);
+            let weight = self.weights.of(ticket.tenant);
+            self.flows[usize::from(queue.number().unsigned_abs())].ring.add(ticket.tenant, weight);
         }
         if matches!(trouble, Some(Trouble::Redis(_))) {
             tokio::time::sleep(Duration::from_millis(200)).await;

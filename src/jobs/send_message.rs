@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Failure, Job, Queue,
-    effect::{Intent, Policy},
+    effect::{self, Effect, Intent, Policy},
     outbound::{channel_updated, status_changed},
 };
 use crate::{
     channels::{Account, Channel as _, Outbound, Refusal, Retry, Sent},
     domain::{channel::Health, delivery::DeliveryStatus, inbound::Identity},
     error::{Error, Result},
+    fault::{self, Point},
     id::MessageId,
     store::{
         TenantDb, Tx,
@@ -27,6 +28,22 @@ pub struct SendMessage {
     pub attempt: i32,
 }
 
+impl SendMessage {
+    /// The attempt in the ledger, whichever job makes it; one more attempt is another effect.
+    pub fn effect_key(&self) -> [u8; 32] {
+        effect::key(Self::NAME, self.message.0, self.attempt.unsigned_abs())
+    }
+
+    /// A run that died left the attempt in doubt, and the provider told of it before this one could ask.
+    async fn heard_of(&self, db: &TenantDb, message: &Message) -> Result<()> {
+        if !heard(self, message) {
+            return Ok(());
+        }
+        let external_id = message.external_id.as_deref();
+        db.transaction(async |db| effect::found(db, self.effect_key(), external_id).await).await
+    }
+}
+
 impl Job for SendMessage {
     const NAME: &'static str = "send_message";
     const QUEUE: Queue = Queue::Send;
@@ -37,15 +54,15 @@ impl Job for SendMessage {
         let Some(message) = db.messages().find(self.message).await? else { return Ok(()) };
         if message.attempt != self.attempt || message.status != Some(DeliveryStatus::Queued) {
             tracing::info!(status = ?message.status, "no longer waiting");
-            return Ok(());
+            return Ok(self.heard_of(&db, &message).boxed().await?);
         }
         let channel = db.channels().get(message.channel_id).await?;
-        let sending = Sending { job: self, cx, db: &db, channel: &channel };
+        let sending =
+            Sending { job: self, effect: cx.effect_of(self.effect_key()), cx, db: &db, channel: &channel };
         let Some((account, outbound)) = sending.prepare(&message).boxed().await? else { return Ok(()) };
 
         // From here on the provider may have it: only the answer, a report or a person can tell.
-        let policy = if account.capabilities().idempotent_send { Policy::Key } else { Policy::Hold };
-        match cx.effect(0).begin(policy).await? {
+        match sending.effect.begin(account.capabilities().ambiguous_send).await? {
             // Recorded together with the message's status, which was read before.
             Intent::AlreadyDone(_) => return Ok(()),
             Intent::Ambiguous => {
@@ -54,7 +71,9 @@ impl Job for SendMessage {
             }
             Intent::Fresh => {}
         }
-        match account.send(&cx.http, &outbound, cx.env.now()).await {
+        let sent = account.send(&cx.http, &outbound, cx.env.now()).await;
+        fault::point(Point::EffectBeforeRecord).await.map_err(Failure::retry)?;
+        match sent {
             Sent::Accepted { external_id } => Ok(sending.accepted(&external_id).boxed().await?),
             Sent::Rejected(refusal) => sending.rejected(refusal).boxed().await,
             Sent::Unknown { detail } => Ok(sending.unknown(detail).boxed().await?),
@@ -70,8 +89,9 @@ impl Job for SendMessage {
             return Ok(());
         }
         let channel = db.channels().get(message.channel_id).await?;
-        let sending = Sending { job: self, cx, db: &db, channel: &channel };
-        match cx.effect(0).begin(Policy::Hold).await? {
+        let sending =
+            Sending { job: self, effect: cx.effect_of(self.effect_key()), cx, db: &db, channel: &channel };
+        match sending.effect.begin(Policy::Hold).await? {
             Intent::AlreadyDone(_) => Ok(()),
             Intent::Ambiguous => sending.unknown(why.to_owned()).boxed().await,
             Intent::Fresh => sending.failed("NOT_SENT", why.to_owned(), false).boxed().await,
@@ -79,9 +99,16 @@ impl Job for SendMessage {
     }
 }
 
+/// Whether the provider is known to have the attempt.
+fn heard(job: &SendMessage, message: &Message) -> bool {
+    use DeliveryStatus::{Delivered, Read, Sent};
+    message.attempt == job.attempt && matches!(message.status, Some(Sent | Delivered | Read))
+}
+
 /// One attempt, and what it takes to record how it ended.
 struct Sending<'a> {
     job: &'a SendMessage,
+    effect: Effect,
     cx: &'a Context,
     db: &'a TenantDb,
     channel: &'a Channel,
@@ -123,10 +150,9 @@ impl Sending<'_> {
 
     /// The provider has it. A report may have come before this answer: then it says how far the message is.
     async fn accepted(&self, external_id: &str) -> Result<()> {
-        let effect = self.cx.effect(0);
         self.db
             .transaction(async |db| {
-                effect.done(db, Some(external_id)).await?;
+                self.effect.done(db, Some(external_id)).await?;
                 let earlier = db.deliveries().accept(self.channel.id, external_id, self.met()).await?;
                 // An echo may have brought it in already; then the name is taken.
                 let echo = db.messages().by_external_id(self.channel.id, external_id).await?;
@@ -147,8 +173,7 @@ impl Sending<'_> {
         if let Retry::After(after) = refusal.retry
             && !self.cx.last_try()
         {
-            let effect = self.cx.effect(0);
-            self.db.transaction(async |db| effect.undone(db).await).await?;
+            self.db.transaction(async |db| self.effect.undone(db).await).await?;
             let cause = anyhow::anyhow!("{}: {}", refusal.reason.as_str(), refusal.detail);
             return Err(Failure::Retry { after: Some(after), cause });
         }
@@ -156,12 +181,11 @@ impl Sending<'_> {
     }
 
     async fn failed(&self, reason: &str, detail: String, broken: bool) -> Result<()> {
-        let effect = self.cx.effect(0);
         let reason = Some(reason.to_owned());
         let report = Report { status: DeliveryStatus::Failed, reason: reason.clone(), detail: Some(detail) };
         self.db
             .transaction(async |db| {
-                effect.undone(db).await?;
+                self.effect.undone(db).await?;
                 self.report(db, &report, None).boxed().await?;
                 if broken {
                     self.health(db, Health::Broken, reason.clone()).boxed().await?;
@@ -171,14 +195,17 @@ impl Sending<'_> {
             .await
     }
 
-    /// Nobody can tell: a report, an echo or a person decides.
+    /// Nobody can tell, unless a report came meanwhile: then later ones, an echo or a person decide.
     async fn unknown(&self, detail: String) -> Result<()> {
-        let effect = self.cx.effect(0);
         let reason = Some("OUTCOME_UNKNOWN".to_owned());
         let report = Report { status: DeliveryStatus::Unknown, reason, detail: Some(detail) };
         self.db
             .transaction(async |db| {
-                effect.unknown(db).await?;
+                let message = db.messages().locked(self.job.message).await?;
+                if heard(self.job, &message) {
+                    return effect::found(db, self.effect.key(), message.external_id.as_deref()).await;
+                }
+                self.effect.unknown(db).await?;
                 self.report(db, &report, None).boxed().await
             })
             .await

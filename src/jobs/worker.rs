@@ -19,6 +19,8 @@ use super::{
 };
 use crate::{
     domain::queue::Queue,
+    error::{Error, Result},
+    fault::{self, Point},
     store::jobs::{Outcome, Started, Ticket},
 };
 
@@ -115,7 +117,7 @@ impl Worker {
     async fn pass_fence(&self, tickets: &[Ticket]) -> Option<Vec<Started>> {
         let begin = Instant::now();
         loop {
-            match self.parts.store.system().start(tickets, self.lease).await {
+            match self.fence(tickets).await {
                 Ok(started) => return Some(started),
                 Err(error) => tracing::warn!(%error, tickets = tickets.len(), "cannot start jobs"),
             }
@@ -125,6 +127,13 @@ impl Worker {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+    }
+
+    async fn fence(&self, tickets: &[Ticket]) -> Result<Vec<Started>> {
+        fault::point(Point::WorkerBeforeFence).await.map_err(Error::unavailable)?;
+        let started = self.parts.store.system().start(tickets, self.lease).await?;
+        fault::point(Point::WorkerAfterFence).await.map_err(Error::unavailable)?;
+        Ok(started)
     }
 
     async fn snooze(&self, bus: &Bus, delivery: Delivery) {

@@ -22,6 +22,8 @@ pub struct Behaviour {
     pub rate_limit: Option<RateLimit>,
     /// So many messages are taken, and their answers never come.
     pub timeout_after_accept: u32,
+    /// So many messages are taken, and answered with the provider's own 500.
+    pub fail_after_accept: u32,
     /// Nothing is served: 503.
     pub outage: bool,
 }
@@ -53,6 +55,8 @@ pub(super) enum Fate {
     Serve,
     /// Do it, and never answer.
     LoseAnswer,
+    /// Do it, and say that it failed.
+    Lie,
     Fail(i64),
     FailInside,
     Limit(u64),
@@ -83,6 +87,10 @@ impl Behaviour {
             self.timeout_after_accept -= 1;
             return Fate::LoseAnswer;
         }
+        if self.fail_after_accept > 0 {
+            self.fail_after_accept -= 1;
+            return Fate::Lie;
+        }
         Fate::Serve
     }
 }
@@ -94,12 +102,19 @@ mod tests {
     #[test]
     fn faults_are_counted_down() {
         let mut behaviour: Behaviour = serde_json::from_str(
-            r#"{"rate_limit":{"count":1,"retry_after":3},"fail_next":{"count":2,"code":131056},"timeout_after_accept":1}"#,
+            r#"{"rate_limit":{"count":1,"retry_after":3},"fail_next":{"count":2,"code":131056},"timeout_after_accept":1,
+                "fail_after_accept":1}"#,
         )
         .unwrap();
-        let fates: Vec<_> = (0..5).map(|_| behaviour.fate(0.5)).collect();
-        let expected =
-            [Fate::Limit(3), Fate::Fail(131_056), Fate::Fail(131_056), Fate::LoseAnswer, Fate::Serve];
+        let fates: Vec<_> = (0..6).map(|_| behaviour.fate(0.5)).collect();
+        let expected = [
+            Fate::Limit(3),
+            Fate::Fail(131_056),
+            Fate::Fail(131_056),
+            Fate::LoseAnswer,
+            Fate::Lie,
+            Fate::Serve,
+        ];
         assert_eq!(fates, expected);
         behaviour.error_rate = 0.6;
         assert_eq!(behaviour.fate(0.5), Fate::FailInside);

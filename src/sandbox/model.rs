@@ -15,7 +15,7 @@ pub(super) async fn complete(state: &State, call: &Call) -> Response {
         Fate::Serve => {}
         Fate::LoseAnswer => return state.hang().await,
         Fate::Outage => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Fate::FailInside => return error(500, "The server had an error", None),
+        Fate::FailInside | Fate::Lie => return error(500, "The server had an error", None),
         Fate::Fail(code) => return error(u16::try_from(code).unwrap_or(500), "injected", None),
         Fate::Limit(seconds) => return error(429, "Rate limit reached", Some(seconds)),
     }

@@ -30,7 +30,7 @@ pub(super) async fn receive(state: &Arc<State>, name: &str, call: &Call) -> Resp
             return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())]).into_response();
         }
         Fate::Outage => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Fate::Serve | Fate::LoseAnswer => {}
+        Fate::Serve | Fate::LoseAnswer | Fate::Lie => {}
     }
     let event = call.json();
     let (Some(event_id), Some(text)) = (event["event_id"].as_str(), event["content"]["text"].as_str()) else {
@@ -43,6 +43,9 @@ pub(super) async fn receive(state: &Arc<State>, name: &str, call: &Call) -> Resp
     }
     if fate == Fate::LoseAnswer {
         return state.hang().await;
+    }
+    if fate == Fate::Lie {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     Json(json!({"provider_message_id": external_id})).into_response()
 }

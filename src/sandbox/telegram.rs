@@ -20,7 +20,7 @@ pub(super) async fn call(state: &Arc<State>, token: &str, method: &str, call: &C
     let body = call.json();
     match method {
         "getMe" => match state.fate() {
-            Fate::Serve | Fate::LoseAnswer => done(&json!({
+            Fate::Serve | Fate::LoseAnswer | Fate::Lie => done(&json!({
                 "id": bot.parse::<i64>().unwrap_or_default(),
                 "is_bot": true,
                 "first_name": "Sandbox shop",
@@ -29,7 +29,7 @@ pub(super) async fn call(state: &Arc<State>, token: &str, method: &str, call: &C
             fate => failed(fate),
         },
         "setWebhook" => match state.fate() {
-            Fate::Serve | Fate::LoseAnswer => {
+            Fate::Serve | Fate::LoseAnswer | Fate::Lie => {
                 subscribe(state, bot, &body);
                 done(&Value::Bool(true))
             }
@@ -60,7 +60,7 @@ fn subscribe(state: &State, bot: &str, body: &Value) {
 
 async fn send(state: &State, bot: &str, body: &Value) -> Response {
     let fate = state.fate();
-    if !matches!(fate, Fate::Serve | Fate::LoseAnswer) {
+    if !matches!(fate, Fate::Serve | Fate::LoseAnswer | Fate::Lie) {
         return failed(fate);
     }
     let Some(chat) = body["chat_id"].as_i64() else { return refused(400, "Bad Request: chat not found") };
@@ -87,6 +87,9 @@ async fn send(state: &State, bot: &str, body: &Value) -> Response {
     });
     if fate == Fate::LoseAnswer {
         return state.hang().await;
+    }
+    if fate == Fate::Lie {
+        return failed(fate);
     }
     done(&json!({
         "message_id": message_id,

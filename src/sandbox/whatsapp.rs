@@ -32,7 +32,7 @@ pub(super) async fn messages(state: &Arc<State>, account: &str, call: &Call) -> 
             return limited;
         }
         Fate::Outage => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Fate::Serve | Fate::LoseAnswer => {}
+        Fate::Serve | Fate::LoseAnswer | Fate::Lie => {}
     }
     let body = call.json();
     if body["status"] == "read" {
@@ -63,6 +63,9 @@ pub(super) async fn messages(state: &Arc<State>, account: &str, call: &Call) -> 
     report(state, message);
     if fate == Fate::LoseAnswer {
         return state.hang().await;
+    }
+    if fate == Fate::Lie {
+        return error(131_000, "Something went wrong");
     }
     Json(answer).into_response()
 }
@@ -100,7 +103,7 @@ pub(super) fn object(state: &State, id: &str, call: &Call) -> Response {
         Fate::FailInside => return error(131_000, "Something went wrong"),
         Fate::Limit(_) => return error(130_429, "Rate limit hit"),
         Fate::Outage => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        Fate::Serve | Fate::LoseAnswer => {}
+        Fate::Serve | Fate::LoseAnswer | Fate::Lie => {}
     }
     Json(json!({
         "id": id,

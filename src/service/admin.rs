@@ -1,5 +1,6 @@
 //! The platform's own staff.
 
+mod cron;
 mod grant;
 mod job;
 mod owner;
@@ -16,8 +17,9 @@ use crate::{
     id::TenantId,
     store::Store,
     wire::admin::v1::{
-        grant_service_server::GrantServiceServer, job_service_server::JobServiceServer,
-        system_service_server::SystemServiceServer, tenant_admin_service_server::TenantAdminServiceServer,
+        cron_service_server::CronServiceServer, grant_service_server::GrantServiceServer,
+        job_service_server::JobServiceServer, system_service_server::SystemServiceServer,
+        tenant_admin_service_server::TenantAdminServiceServer,
     },
 };
 
@@ -33,6 +35,7 @@ pub fn over(routes: Routes, store: &Store, started: DateTime<Utc>) -> Routes {
         .add_service(TenantAdminServiceServer::new(tenant_admin::TenantAdmin::new(store.clone())))
         .add_service(GrantServiceServer::new(grant::Grants::new(store.clone())))
         .add_service(JobServiceServer::new(job::Jobs::new(store.clone())))
+        .add_service(CronServiceServer::new(cron::Schedules::new(store.clone())))
 }
 
 /// The right of staff to work on `tenant`, in their own name.

@@ -1,13 +1,13 @@
 //! Channels, customers, conversations, messages, and the webhooks that bring them; what the AI drafts, and
 //! what it knows.
 
-mod catalog;
+pub(in crate::service) mod catalog;
 mod channel;
-mod customer;
+pub(in crate::service) mod customer;
 mod escalation;
 mod exposure;
 mod ingress;
-mod knowledge;
+pub(in crate::service) mod knowledge;
 mod message;
 mod policy;
 pub mod precondition;

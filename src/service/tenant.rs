@@ -7,6 +7,7 @@ mod join;
 mod member;
 mod session;
 mod settings;
+mod sync;
 mod tenants;
 
 use chrono::TimeDelta;
@@ -19,7 +20,8 @@ use crate::{
     wire::tenant::v1::{
         api_key_service_server::ApiKeyServiceServer, auth_service_server::AuthServiceServer,
         event_service_server::EventServiceServer, member_service_server::MemberServiceServer,
-        settings_service_server::SettingsServiceServer, tenant_service_server::TenantServiceServer,
+        settings_service_server::SettingsServiceServer, sync_service_server::SyncServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 
@@ -28,6 +30,7 @@ pub fn add(routes: Routes, parts: &Parts) -> Routes {
     people(routes, &parts.store, &parts.passwords, parts.session)
         .add_service(EventServiceServer::new(event::Events::new(parts.store.clone(), parts.hub.clone())))
         .add_service(SettingsServiceServer::new(settings::Settings::new(parts.store.clone())))
+        .add_service(SyncServiceServer::new(sync::Sync::new(parts.store.clone())))
 }
 
 /// Adds those that need no more than the database: signing in, the tenant, its members and API keys.

@@ -6,6 +6,7 @@ pub(super) mod api_key;
 pub(super) mod audit_event;
 pub(super) mod channel;
 pub(super) mod conversation;
+pub(super) mod cron;
 pub(super) mod customer;
 pub(super) mod customer_identity;
 pub(super) mod decision_settings;
@@ -72,6 +73,7 @@ pub fn tables() -> Vec<Table> {
         table::<audit_event::Entity>(),
         table::<channel::Entity>(),
         table::<conversation::Entity>(),
+        table::<cron::Entity>(),
         table::<customer::Entity>(),
         table::<customer_identity::Entity>(),
         table::<decision_settings::Entity>(),

@@ -1,4 +1,7 @@
-//! The event log: appended by commands, numbered by the sequencer, read from any cursor.
+//! The event log: appended by commands, numbered by the sequencer, read from any cursor, dropped when old.
+
+mod touched;
+mod trim;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +26,8 @@ use crate::{
 };
 
 pub use super::entity::event::Model as LoggedEvent;
+pub use touched::Touched;
+pub use trim::KEPT_DAYS;
 
 impl TenantOwned for event::Entity {
     const TENANT: event::Column = event::Column::TenantId;
@@ -98,6 +103,30 @@ impl<C: ConnectionTrait> TenantDb<C> {
     }
 }
 
+/// From where to where a tenant's log is there. Numbers begin at 1; an empty log is `oldest` 1, `newest` 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub oldest: i64,
+    pub newest: i64,
+}
+
+impl Head {
+    /// Whether the log can be read on from behind `seq`.
+    ///
+    /// # Errors
+    /// [`Error::OffLog`] when what follows was dropped, or the log has not come so far.
+    pub fn admit(self, seq: i64) -> Result<()> {
+        let Self { oldest, newest } = self;
+        if seq > newest {
+            return Err(Error::OffLog { message: "the cursor is not of this log", oldest, newest });
+        }
+        if seq + 1 < oldest {
+            return Err(Error::OffLog { message: "what follows the cursor is gone", oldest, newest });
+        }
+        Ok(())
+    }
+}
+
 /// Reads a tenant's log.
 pub struct Events<'a, C>(&'a TenantDb<C>);
 
@@ -114,10 +143,31 @@ impl<C: ConnectionTrait> Events<'_, C> {
         Ok(query.order_by_asc(event::Column::Seq).limit(limit).all(self.0.conn()).await?)
     }
 
-    /// The number of the newest entry; 0 for an empty log.
-    pub async fn newest(&self) -> Result<i64> {
+    /// From where to where the log is there.
+    pub async fn head(&self) -> Result<Head> {
         let head = self.0.find::<event_head::Entity>().one(self.0.conn()).await?;
-        Ok(head.map_or(0, |head| head.seq))
+        let (oldest, newest) = head.map_or((1, 0), |head| (head.oldest, head.seq));
+        Ok(Head { oldest, newest })
+    }
+
+    /// As [`after`](Self::after), with the head as it was before: up to its newest entry, what is not found
+    /// is not wanted by the filter.
+    ///
+    /// # Errors
+    /// [`Error::OffLog`] when `seq` is off the log, or what follows it was dropped meanwhile.
+    pub async fn page(&self, seq: i64, filter: &EventFilter, limit: u64) -> Result<(Head, Vec<LoggedEvent>)> {
+        let head = self.head().await?;
+        head.admit(seq)?;
+        if head.newest == seq {
+            return Ok((head, Vec::new()));
+        }
+        let found = self.after(seq, filter, limit).await?;
+        let whole = found.iter().zip(seq + 1..).all(|(event, next)| event.seq == Some(next));
+        // Between the two statements old entries may have been dropped.
+        if !whole || found.is_empty() {
+            self.head().await?.admit(seq)?;
+        }
+        Ok((head, found))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod admit;
 mod archive;
+mod cron;
 mod effect;
 mod enqueue;
 mod finish;
@@ -18,12 +19,14 @@ mod sql;
 mod start;
 mod stats;
 mod sweep;
+mod weight;
 
 pub use admit::Ready;
+pub use cron::{Cron, Crons, Fired, NewCron};
 pub use effect::Recorded;
 pub use enqueue::{LONGEST_PAYLOAD, NewJob};
 pub use finish::{Ending, Finished, Outcome};
-pub use log::{Logged, LogFilter, LogPlace};
+pub use log::{LogFilter, LogPlace, Logged};
 pub use look::{JobFilter, JobRow, LOOKED_THROUGH, Place};
 pub use redrive::{MOST_REDRIVEN, Redriven};
 pub use start::{Held, Started};

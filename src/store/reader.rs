@@ -53,9 +53,7 @@ impl Reader {
     /// Asks the database for a sign of life.
     pub(super) async fn ping(&self) -> Result<(), DbErr> {
         match self {
-            Self::Postgres(readers) => {
-                readers.query(Statement::from_string(DbBackend::Postgres, "select 1")).await.map(drop)
-            }
+            Self::Postgres(readers) => readers.lend().await?.ping().await,
             Self::Sqlite(connection) => connection.ping().await,
         }
     }
@@ -187,6 +185,12 @@ impl Loan {
             kept.connection.fetch_all(sqlx::query_with(AssertSqlSafe(sql), SqlxValues(values))).await?;
         self.clean = true;
         Ok(rows)
+    }
+
+    async fn ping(&mut self) -> Result<(), DbErr> {
+        let kept = self.kept.as_mut().expect("taken only when the loan ends");
+        self.clean = kept.answers().await;
+        if self.clean { Ok(()) } else { Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)) }
     }
 
     /// Takes a connection of now in its place; the others that lie idle died with it.

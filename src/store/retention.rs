@@ -1,5 +1,5 @@
-//! What is of no use any more goes, a bounded piece at a time. Events, messages and the audit log are not
-//! touched: they are the record.
+//! What is of no use any more goes, a bounded piece at a time. Messages and the audit log are not touched:
+//! they are the record. Events go by [`SystemDb::trim_events`].
 
 use chrono::TimeDelta;
 use sea_orm::ConnectionTrait;

@@ -15,7 +15,7 @@ use crate::{
     auth::{Actor, TenantScope},
     domain::event::Event,
     env::Env,
-    error::Result,
+    error::{Error, Result},
     id::TenantId,
 };
 
@@ -89,6 +89,27 @@ impl TenantDb<Tx> {
     /// Says that nothing is done here that was not done, and recorded, before.
     pub(super) fn repeated(&self) {
         self.db.noted().repeated();
+    }
+
+    /// Does a part of a command that may be refused by itself: then nothing of it stays, and the command goes
+    /// on.
+    ///
+    /// # Errors
+    /// What ends the whole command: the database failed, or wants it to run again.
+    pub async fn attempt<T>(&self, part: impl AsyncFnOnce(&Self) -> Result<T>) -> Result<Result<T>> {
+        let mark = self.db.noted().mark();
+        self.conn().execute_unprepared("savepoint part").await?;
+        let done = match part(self).await {
+            Err(error @ (Error::Internal(_) | Error::Unavailable(_))) => return Err(error),
+            Err(refused) => {
+                self.conn().execute_unprepared("rollback to savepoint part").await?;
+                self.db.noted().back_to(mark);
+                Err(refused)
+            }
+            done => done,
+        };
+        self.conn().execute_unprepared("release savepoint part").await?;
+        Ok(done)
     }
 
     /// Has the relay look at `queue` (its bit) once this commits.

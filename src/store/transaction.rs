@@ -22,6 +22,7 @@ use crate::{
     domain::event::Event,
     env::Env,
     error::{Error, Result},
+    fault::{self, Point},
     id::TenantId,
 };
 
@@ -79,6 +80,17 @@ impl Noted {
     }
     pub(super) fn repeated(&self) {
         self.lock().repeated = true;
+    }
+    /// How much is promised by now.
+    pub(super) fn mark(&self) -> (usize, usize) {
+        let notes = self.lock();
+        (notes.events.len(), notes.wakes.len())
+    }
+    /// Takes back what was promised after `mark`.
+    pub(super) fn back_to(&self, mark: (usize, usize)) {
+        let mut notes = self.lock();
+        notes.events.truncate(mark.0);
+        notes.wakes.truncate(mark.1);
     }
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
         // Pushing to a list cannot leave it half changed.
@@ -144,7 +156,9 @@ impl Db<Tx> {
         };
         match ended {
             Ok(value) => {
+                pass(Point::CommandAfterCommit, scope).await?;
                 self.store.tell(&notes);
+                pass(Point::CommandBeforeAnswer, scope).await?;
                 Ok(Some(value))
             }
             Err(error) if attempt < RETRIES && repeatable(&error) => Ok(None),
@@ -183,7 +197,15 @@ async fn record(db: &Db<Tx>, notes: &Notes, scope: Option<&TenantScope>) -> Resu
         let subject = notes.events.first().map(|(_, _, event)| event.subject());
         audit::append(&db.conn, db.env(), scope, action, subject).await?;
     }
-    Ok(())
+    pass(Point::CommandBeforeCommit, scope).await
+}
+
+/// The points of commands: what works across tenants has points of its own.
+async fn pass(point: Point, scope: Option<&TenantScope>) -> Result<()> {
+    match scope {
+        Some(_) => fault::point(point).await.map_err(Error::unavailable),
+        None => Ok(()),
+    }
 }
 
 /// Serialisation failure and deadlock on PostgreSQL; a busy database on SQLite.

@@ -5,10 +5,12 @@ pub mod job;
 pub use super::contract::switchboard::admin::v1;
 use super::time;
 use crate::{
+    domain::cron::CatchUp,
     error::{Error, Result},
-    store::admin as rows,
+    id::TenantId,
+    store::{admin as rows, jobs::Cron},
 };
-use v1::{Database, Grant, TenantSummary};
+use v1::{Database, Grant, Schedule, TenantSummary};
 
 impl From<&rows::TenantOverview> for TenantSummary {
     fn from(row: &rows::TenantOverview) -> Self {
@@ -37,6 +39,31 @@ impl From<&rows::Grant> for Grant {
             creator_id: row.creator_id.to_string(),
             revoke_time: row.revoked_at.map(time),
             revoke_reason: row.revoke_reason.clone().unwrap_or_default(),
+            create_time: Some(time(row.create_time)),
+            update_time: Some(time(row.update_time)),
+            version: row.version,
+        }
+    }
+}
+
+impl From<&Cron> for Schedule {
+    fn from(row: &Cron) -> Self {
+        let tenant = Some(row.tenant_id).filter(|tenant| *tenant != TenantId::PLATFORM);
+        let catch_up = match row.catch_up {
+            CatchUp::Skip => v1::CatchUp::Skip,
+            CatchUp::One => v1::CatchUp::One,
+            CatchUp::All => v1::CatchUp::All,
+        };
+        Self {
+            tenant_id: tenant.map(|tenant| tenant.to_string()).unwrap_or_default(),
+            name: row.name.clone(),
+            expression: row.expr.clone(),
+            time_zone: row.tz.clone(),
+            kind: row.kind.clone(),
+            catch_up: catch_up.into(),
+            enabled: row.enabled,
+            next_time: row.enabled.then(|| time(row.next_at)),
+            last_time: row.last_at.map(time),
             create_time: Some(time(row.create_time)),
             update_time: Some(time(row.update_time)),
             version: row.version,

@@ -102,6 +102,9 @@ impl From<Event> for Option<Payload> {
             Event::CustomerUpdated { customer: _, blocked } => {
                 Payload::CustomerUpdated(v1::CustomerUpdated { blocked })
             }
+            Event::JobProgressed { job: _, job_kind, done, total } => {
+                Payload::JobProgressed(v1::JobProgressed { job_kind, done, total })
+            }
             Event::MemberUpdated { user: _, role } => Payload::MemberUpdated(v1::MemberUpdated { role }),
             Event::TenantUpdated { subject: _, action } => {
                 Payload::TenantUpdated(v1::TenantUpdated { action })

@@ -32,7 +32,7 @@ async fn plans_are_for_everyone_to_see() {
         assert_eq!(list["plans"][0]["interval"], "BILLING_INTERVAL_MONTH");
 
         desk.sql(
-            "insert into plan select 'pro-yearly', name, 'EUR', 49050, 'year', true, 1, create_time, update_time from plan",
+            "insert into plan select 'pro-yearly', name, 'EUR', 49050, 'year', true, 1, create_time, update_time, 1 from plan",
             vec![],
         )
         .await;

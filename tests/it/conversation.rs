@@ -13,3 +13,4 @@ pub mod sending;
 pub mod shop;
 mod telegram;
 mod thread;
+mod unknown;

@@ -3,6 +3,7 @@
 mod account;
 mod customers;
 mod operators;
+mod points;
 mod shop;
 
 use std::{sync::Arc, time::Duration};

@@ -147,7 +147,7 @@ async fn a_kept_secret_is_given_again_and_not_readable_in_the_database() {
     .await;
 }
 
-/// Kept 72 hours: after that the key is as good as new, and the sweeper takes the row.
+/// Kept 72 hours: after that the key is as good as new, and the row goes with what is outdated.
 #[tokio::test]
 async fn a_key_that_expired_is_free_again() {
     both(async |pair| {

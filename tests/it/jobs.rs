@@ -1,11 +1,16 @@
 //! The job engine over {SQLite, PostgreSQL} × {in-process, Redis}.
+mod bad_tickets;
 mod engine;
 mod fairness;
+mod gate;
 mod last_word;
 mod processes;
 mod promise;
 mod record;
 mod redis_loss;
+mod redis_trouble;
+mod statements;
+mod stopping;
 mod trouble;
 
 use std::{
@@ -24,6 +29,7 @@ use switchboard::{
     auth::{TenantScope, seal::Keyring},
     channels::Http,
     env::Env,
+    error::Error,
     id::{JobId, TenantId},
     jobs::{
         Backoff, Context, Engine, EngineHandle, EngineSettings, Failure, Job, Parts, Queue, Registry, Terms,
@@ -163,6 +169,15 @@ impl Bench {
 
     /// Starts an engine with short leases.
     pub async fn start_with(&self, registry: Registry, tune: impl FnOnce(&mut EngineSettings)) -> Running {
+        self.try_start(registry, tune).await.unwrap()
+    }
+
+    /// As [`start_with`](Self::start_with), where it may be refused.
+    pub async fn try_start(
+        &self,
+        registry: Registry,
+        tune: impl FnOnce(&mut EngineSettings),
+    ) -> Result<Running, Error> {
         let mut settings = EngineSettings {
             redis: self.redis.clone(),
             prefix: "test:".to_owned(),
@@ -180,8 +195,8 @@ impl Bench {
             switches: Switches::default(),
             public_url: "https://chat.example".into(),
         };
-        let handle = Engine::start(settings, parts, registry, shutdown.clone()).await.unwrap();
-        Running { handle, shutdown }
+        let handle = Engine::start(settings, parts, registry, shutdown.clone()).await?;
+        Ok(Running { handle, shutdown })
     }
 
     /// All jobs, oldest first.

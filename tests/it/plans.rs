@@ -8,11 +8,17 @@ use std::{
 
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
-use switchboard::domain::signature;
+use switchboard::{
+    auth::TenantScope,
+    domain::{cron::CatchUp, signature},
+    id::ProductId,
+    jobs::cron::schedule,
+};
 
 use crate::{
     conventions::stage::{self, Stage, Who},
     conversation::{payload, shop},
+    jobs::Scripted,
     support::{Cluster, Pair, server::KEYS},
 };
 
@@ -46,14 +52,23 @@ async fn every_statement_of_a_days_work_finds_its_rows_by_an_index() {
     work(&pair).await;
     demo(&pair).await;
 
-    let log = cluster.scratch().parent().expect("the servers' folder").join("postgres/log");
-    let plans = plans(&std::fs::read_to_string(log).unwrap());
-    for needed in ["webhook's channel", "number's channels", "numbering", "admission", "passages"] {
+    let plans = logged(&cluster);
+    for needed in [
+        "webhook's channel",
+        "number's channels",
+        "numbering",
+        "changes",
+        "admission",
+        "schedules",
+        "passages",
+    ] {
         let words = match needed {
             "webhook's channel" => "\"channel\"",
             "number's channels" => "channel_of_account",
             "numbering" => "update event set seq",
+            "changes" => "waiting",
             "admission" => "update job",
+            "schedules" => "from cron where enabled and next_at <=",
             _ => "passage_term",
         };
         assert!(plans.iter().any(|plan| plan.contains(words)), "no plan of {needed}");
@@ -72,6 +87,12 @@ async fn every_statement_of_a_days_work_finds_its_rows_by_an_index() {
     let shown: Vec<String> =
         shown.map(|(table, plan)| format!("--- {table} is read whole:\n{plan}")).collect();
     assert!(found.is_empty(), "{}", shown.join("\n"));
+}
+
+/// The plans in the log of a cluster's PostgreSQL, where `auto_explain` is on.
+pub fn logged(cluster: &Cluster) -> Vec<String> {
+    let log = cluster.scratch().parent().expect("the servers' folder").join("postgres/log");
+    plans(&std::fs::read_to_string(log).unwrap())
 }
 
 /// The plans in a log: an entry's lines after the first one begin with a tab.
@@ -93,7 +114,7 @@ fn plans(log: &str) -> Vec<String> {
 }
 
 /// The tables that a plan reads from end to end.
-fn scanned(plan: &str) -> Vec<String> {
+pub fn scanned(plan: &str) -> Vec<String> {
     let scans = plan.lines().filter_map(|line| line.split_once("Seq Scan on ").map(|(_, rest)| rest));
     scans.map(|rest| rest.split(' ').next().unwrap_or_default().to_owned()).collect()
 }
@@ -203,9 +224,32 @@ async fn work(pair: &Pair) {
             }
         }
     }
+    for collection in ["CUSTOMERS", "CONVERSATIONS", "MESSAGES", "PRODUCTS", "DOCUMENTS"] {
+        let mut request = json!({"collection": format!("COLLECTION_{collection}"), "pageSize": 1});
+        for to in ["1", "2"] {
+            let page = stage.ok(Who::Owner, "PullChanges", request.clone()).await;
+            request["cursor"] = page["cursor"].clone();
+            request["cursor"]["toSeq"] = to.into();
+        }
+        stage.ok(Who::Owner, "PullChanges", request).await;
+    }
+    let pushed = json!({"changes": [{"createProduct": {"id": stage.app.store().env().id::<ProductId>().to_string(), "name": "Bell"}}]});
+    stage.ok(Who::Owner, "PushChanges", pushed).await;
     let tenants = stage.ok(Who::Staff, "ListTenants", json!({"pageSize": 1})).await;
     assert!(!tenants["tenants"].as_array().unwrap().is_empty());
     stage.ok(Who::Staff, "ListGrants", json!({"tenantId": stage.owner.tenant})).await;
+    let scope = TenantScope::of_platform(stage.owner.tenant.parse().unwrap());
+    let (shop, tick_job) = (stage.app.store().of(scope), Scripted::new("tick", &[]));
+    let put =
+        shop.transaction(async |db| schedule(db, "tick", "* * * * *", "UTC", CatchUp::All, &tick_job).await);
+    put.await.unwrap();
+    let schedules = stage.ok(Who::Staff, "ListSchedules", json!({"pageSize": 1})).await;
+    let next = json!({"pageSize": 1, "pageToken": schedules["nextPageToken"]});
+    stage.ok(Who::Staff, "ListSchedules", next).await;
+    let tick = json!({"tenantId": stage.owner.tenant, "name": "tick", "reason": "a test"});
+    stage.ok(Who::Staff, "ListSchedules", json!({"tenantId": stage.owner.tenant})).await;
+    stage.ok(Who::Staff, "RunNow", tick.clone()).await;
+    stage.ok(Who::Staff, "SetEnabled", tick).await;
     for filter in [
         json!({}),
         json!({"tenantId": stage.owner.tenant}),
@@ -234,6 +278,7 @@ async fn work(pair: &Pair) {
     store.archive_dead().await.unwrap();
     store.archive_jobs(Duration::ZERO).await.unwrap();
     store.drop_outdated(10).await.unwrap();
+    store.trim_events(10).await.unwrap();
     store.sweep(10).await.unwrap();
     stage.stop().await;
 }

@@ -8,9 +8,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Worker, outcome};
+use super::{UNKNOWN_KIND, Worker, outcome};
 use crate::{
     auth::TenantScope,
+    fault::{self, Point},
     jobs::{
         Context, Failure,
         begun::Begun,
@@ -21,6 +22,9 @@ use crate::{
     store::jobs::{Ending, MOST_CRASHES, Outcome, Started, Ticket},
 };
 
+/// What a job that was cancelled half-way says.
+const CANCELLED: &str = "cancelled";
+
 impl Worker {
     pub(super) async fn run(
         self,
@@ -29,7 +33,12 @@ impl Worker {
         mut slot: Slot,
         permit: Option<OwnedSemaphorePermit>,
     ) {
-        let Some(kind) = self.registry.get(&started.ticket.kind) else { return };
+        let Some(kind) = self.registry.get(&started.kind) else {
+            // Its ticket called it something else.
+            tracing::warn!(job = %started.ticket.job, kind = started.kind, "a kind of job that this process does not know");
+            let ending = Ending::Later { after: UNKNOWN_KIND };
+            return self.report(Some(Outcome { ticket: started.ticket, ending }), receipt).await;
+        };
         let begin = Instant::now();
         let cx = self.context(kind, &started, &slot);
         let ending = if started.expired {
@@ -83,7 +92,7 @@ impl Worker {
         true
     }
 
-    /// Before a job is dead, whoever waits for it is told.
+    /// Before a job is dead, or cancelled half-way, whoever waits for it is told.
     async fn last_word(
         &self,
         kind: &Kind,
@@ -92,8 +101,9 @@ impl Worker {
         ending: Option<Ending>,
     ) -> Option<Ending> {
         let why = match &ending {
-            Some(Ending::Dead { error }) => error,
-            Some(Ending::Crashed { error, .. }) if started.crashes + 1 >= MOST_CRASHES => error,
+            Some(Ending::Dead { error }) => error.as_str(),
+            Some(Ending::Crashed { error, .. }) if started.crashes + 1 >= MOST_CRASHES => error.as_str(),
+            Some(Ending::Cancelled) => CANCELLED,
             _ => return ending,
         };
         let word = timeout(kind.timeout, (kind.give_up)(cx, &started.payload, why));
@@ -104,7 +114,8 @@ impl Worker {
             Err(panic) => Failure::dead(anyhow::anyhow!("panicked: {}", words(panic.as_ref()))),
         };
         tracing::warn!(job = %started.ticket.job, kind = kind.name, %failure, "a job could not say that it is dead");
-        if matches!(failure, Failure::Dead(_)) {
+        // Somebody asked for the end of a cancelled one: it does not come back to say more.
+        if matches!(failure, Failure::Dead(_)) || ending == Some(Ending::Cancelled) {
             return ending;
         }
         Some(Ending::Later { after: kind.backoff.after(started.tries, self.parts.store.env().chance()) })
@@ -113,7 +124,11 @@ impl Worker {
     /// `None` when the job is another worker's by now.
     async fn execute(&self, kind: &Kind, started: &Started, cx: &Context, slot: &mut Slot) -> Option<Ending> {
         let store = &self.parts.store;
-        let work = AssertUnwindSafe(timeout(kind.timeout, (kind.run)(cx, &started.payload))).catch_unwind();
+        let work = async {
+            fault::point(Point::WorkerInJob).await.map_err(Failure::retry)?;
+            (kind.run)(cx, &started.payload).await
+        };
+        let work = AssertUnwindSafe(timeout(kind.timeout, work)).catch_unwind();
         let mut work = std::pin::pin!(work);
         let done = loop {
             let why = tokio::select! {

@@ -31,12 +31,43 @@ impl Products {
     }
 }
 
-fn demand_version(expected: i64, seen: &Row) -> Result<()> {
+pub(in crate::service) fn demand_version(expected: i64, seen: &Row) -> Result<()> {
     changed::unless(expected, seen.version, "switchboard.conversation.v1.Product", || Product::from(seen))
 }
 
 fn tell(db: &TenantDb<Tx>, id: ProductId, action: &str) {
     db.emit(Event::TenantUpdated { subject: id.to_string(), action: action.to_owned() });
+}
+
+pub(in crate::service) async fn create(
+    db: &TenantDb<Tx>,
+    id: ProductId,
+    request: CreateProductRequest,
+) -> Result<Row> {
+    let currency = db.tenants().get().await?.currency;
+    let text = knowledge::new_product(request, &currency)?;
+    tell(db, id, "product.create");
+    db.products().insert(id, text).await
+}
+
+/// Changes `seen`, or nothing when it says the same already.
+pub(in crate::service) async fn update(
+    db: &TenantDb<Tx>,
+    seen: &Row,
+    request: UpdateProductRequest,
+) -> Result<Row> {
+    let currency = db.tenants().get().await?.currency;
+    let text = knowledge::changed_product(request, seen.text(), &currency)?;
+    if text == seen.text() {
+        return Ok(seen.clone());
+    }
+    tell(db, seen.id, "product.update");
+    db.products().change(seen, text).await
+}
+
+pub(in crate::service) async fn delete(db: &TenantDb<Tx>, seen: &Row) -> Result<()> {
+    tell(db, seen.id, "product.delete");
+    db.products().delete(seen).await
 }
 
 #[tonic::async_trait]
@@ -54,12 +85,7 @@ impl CatalogService for Products {
             .of(scope)
             .command_or_check(
                 request.validate_only,
-                async |db| {
-                    let currency = db.tenants().get().await?.currency;
-                    let text = knowledge::new_product(request.clone(), &currency)?;
-                    tell(db, id, "product.create");
-                    db.products().insert(id, text).await
-                },
+                async |db| create(db, id, request.clone()).await,
                 |row| Ok(Product::from(&row)),
             )
             .await?;
@@ -104,13 +130,7 @@ impl CatalogService for Products {
                 async |db| {
                     let seen = db.products().get(id).await?;
                     demand_version(request.expected_version, &seen)?;
-                    let currency = db.tenants().get().await?.currency;
-                    let text = knowledge::changed_product(request.clone(), seen.text(), &currency)?;
-                    if text == seen.text() {
-                        return Ok(seen);
-                    }
-                    tell(db, id, "product.update");
-                    let row = db.products().change(&seen, text).await?;
+                    let row = update(db, &seen, request.clone()).await?;
                     Ok(if request.validate_only { Row { version: seen.version, ..row } } else { row })
                 },
                 |row| Ok(Product::from(&row)),
@@ -134,8 +154,7 @@ impl CatalogService for Products {
                 async |db| {
                     let seen = db.products().get(id).await?;
                     demand_version(request.expected_version, &seen)?;
-                    tell(db, id, "product.delete");
-                    db.products().delete(&seen).await
+                    delete(db, &seen).await
                 },
                 |()| Ok(DeleteProductResponse {}),
             )

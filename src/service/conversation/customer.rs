@@ -9,7 +9,7 @@ use crate::{
     id::CustomerId,
     service::recorded_unless,
     store::{
-        Store,
+        Store, TenantDb, Tx,
         conversation::{Customer as Row, CustomerChange},
     },
     wire::{
@@ -46,19 +46,48 @@ impl Customers {
             .command(
                 async |db| {
                     let seen = db.customers().get(id).await?;
-                    let name = "switchboard.conversation.v1.Customer";
-                    changed::unless(expected, seen.version, name, || Customer::from(seen.clone()))?;
+                    demand_version(expected, &seen)?;
                     if validate_only {
                         return Ok(change.clone().applied(seen));
                     }
-                    let row = db.customers().change(&seen, change.clone()).await?;
-                    db.emit(Event::CustomerUpdated { customer: row.id, blocked: row.blocked });
-                    Ok(row)
+                    write(db, &seen, change.clone()).await
                 },
                 |row: Row| Ok(row.into()),
             )
             .await
     }
+}
+
+pub(in crate::service) fn demand_version(expected: i64, seen: &Row) -> Result<()> {
+    let name = "switchboard.conversation.v1.Customer";
+    changed::unless(expected, seen.version, name, || Customer::from(seen.clone()))
+}
+
+/// Changes `seen` and tells of it.
+pub(in crate::service) async fn write(db: &TenantDb<Tx>, seen: &Row, change: CustomerChange) -> Result<Row> {
+    let row = db.customers().change(seen, change).await?;
+    db.emit(Event::CustomerUpdated { customer: row.id, blocked: row.blocked });
+    Ok(row)
+}
+
+/// What a request changes.
+pub(in crate::service) fn change_of(request: UpdateCustomerRequest) -> Result<CustomerChange> {
+    let UpdateCustomerRequest { display_name, phone, email, language, tags, update_mask, .. } = request;
+    let mask = Mask::read(update_mask, &["display_name", "phone", "email", "language", "tags"])?;
+    let text = |field: &str, value: String| mask.changes(field, !value.is_empty()).then_some(value);
+    let optional = |field, value| text(field, value).map(|value| Some(value).filter(|v| !v.is_empty()));
+    let display_name = text("display_name", display_name);
+    if display_name.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        return Err(Error::invalid("display_name", "must not be empty"));
+    }
+    Ok(CustomerChange {
+        display_name,
+        phone: optional("phone", phone),
+        email: optional("email", email),
+        language: optional("language", language),
+        tags: mask.changes("tags", !tags.is_empty()).then_some(tags),
+        blocked: None,
+    })
 }
 
 #[tonic::async_trait]
@@ -91,33 +120,10 @@ impl CustomerService for Customers {
         request: Request<UpdateCustomerRequest>,
     ) -> Result<Response<Customer>, Status> {
         let caller = Caller::of(&request)?;
-        let UpdateCustomerRequest {
-            customer_id,
-            display_name,
-            phone,
-            email,
-            language,
-            tags,
-            update_mask,
-            expected_version,
-            validate_only,
-        } = request.into_inner();
-        let id = wire::id("customer_id", &customer_id)?;
-        let mask = Mask::read(update_mask, &["display_name", "phone", "email", "language", "tags"])?;
-        let text = |field: &str, value: String| mask.changes(field, !value.is_empty()).then_some(value);
-        let optional = |field, value| text(field, value).map(|value| Some(value).filter(|v| !v.is_empty()));
-        let display_name = text("display_name", display_name);
-        if display_name.as_ref().is_some_and(|name| name.trim().is_empty()) {
-            return Err(Error::invalid("display_name", "must not be empty").into());
-        }
-        let change = CustomerChange {
-            display_name,
-            phone: optional("phone", phone),
-            email: optional("email", email),
-            language: optional("language", language),
-            tags: mask.changes("tags", !tags.is_empty()).then_some(tags),
-            blocked: None,
-        };
+        let request = request.into_inner();
+        let id = wire::id("customer_id", &request.customer_id)?;
+        let (expected_version, validate_only) = (request.expected_version, request.validate_only);
+        let change = change_of(request)?;
         Ok(Response::new(self.change(&caller, id, expected_version, change, validate_only).await?))
     }
 

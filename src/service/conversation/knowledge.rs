@@ -8,7 +8,10 @@ use crate::{
     error::Result,
     id::DocumentId,
     service::recorded_unless,
-    store::{Store, TenantDb, Tx, conversation::Document as Row},
+    store::{
+        Store, TenantDb, Tx,
+        conversation::{Document as Row, DocumentText},
+    },
     wire::{
         self, changed,
         conversation::v1::{
@@ -32,12 +35,31 @@ impl Documents {
     }
 }
 
-fn demand_version(expected: i64, seen: &Row) -> Result<()> {
+pub(in crate::service) fn demand_version(expected: i64, seen: &Row) -> Result<()> {
     changed::unless(expected, seen.version, "switchboard.conversation.v1.Document", || Document::from(seen))
 }
 
 fn tell(db: &TenantDb<Tx>, id: DocumentId, action: &str) {
     db.emit(Event::TenantUpdated { subject: id.to_string(), action: action.to_owned() });
+}
+
+pub(in crate::service) async fn insert(db: &TenantDb<Tx>, id: DocumentId, text: DocumentText) -> Result<Row> {
+    tell(db, id, "document.create");
+    db.documents().insert(id, text).await
+}
+
+/// Has `seen` say `text`; changes nothing when it does already.
+pub(in crate::service) async fn change(db: &TenantDb<Tx>, seen: &Row, text: DocumentText) -> Result<Row> {
+    if text == seen.text() {
+        return Ok(seen.clone());
+    }
+    tell(db, seen.id, "document.update");
+    db.documents().change(seen, text).await
+}
+
+pub(in crate::service) async fn delete(db: &TenantDb<Tx>, seen: &Row) -> Result<()> {
+    tell(db, seen.id, "document.delete");
+    db.documents().delete(seen).await
 }
 
 #[tonic::async_trait]
@@ -60,8 +82,7 @@ impl KnowledgeService for Documents {
                     if validate_only {
                         return Ok(db.documents().preview(id, text.clone()));
                     }
-                    tell(db, id, "document.create");
-                    db.documents().insert(id, text.clone()).await
+                    insert(db, id, text.clone()).await
                 },
                 |row| Ok(Document::from(&row)),
             )
@@ -112,11 +133,7 @@ impl KnowledgeService for Documents {
                         let Row { version, create_time, .. } = seen;
                         return Ok(Row { version, create_time, ..db.documents().preview(id, text) });
                     }
-                    if text == seen.text() {
-                        return Ok(seen);
-                    }
-                    tell(db, id, "document.update");
-                    db.documents().change(&seen, text).await
+                    change(db, &seen, text).await
                 },
                 |row| Ok(Document::from(&row)),
             )
@@ -139,8 +156,7 @@ impl KnowledgeService for Documents {
                 async |db| {
                     let seen = db.documents().get(id).await?;
                     demand_version(request.expected_version, &seen)?;
-                    tell(db, id, "document.delete");
-                    db.documents().delete(&seen).await
+                    delete(db, &seen).await
                 },
                 |()| Ok(DeleteDocumentResponse {}),
             )

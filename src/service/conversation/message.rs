@@ -155,7 +155,8 @@ impl MessageService for Messages {
         request: Request<ResolveUnknownMessageRequest>,
     ) -> Result<Response<Message>, Status> {
         let scope = Caller::of(&request)?.scope()?;
-        let ResolveUnknownMessageRequest { message_id, outcome, expected_version } = request.into_inner();
+        let ResolveUnknownMessageRequest { message_id, outcome, expected_version, external_id } =
+            request.into_inner();
         let id: MessageId = wire::id("message_id", &message_id)?;
         let outcome = UnknownOutcome::try_from(outcome).unwrap_or_default();
         let found = match outcome {
@@ -164,6 +165,10 @@ impl MessageService for Messages {
             UnknownOutcome::Arrived => Some((DeliveryStatus::Sent, None)),
             UnknownOutcome::Lost => Some((DeliveryStatus::Failed, Some("NOT_ARRIVED".to_owned()))),
         };
+        let external_id = Some(external_id).filter(|id| !id.is_empty());
+        if external_id.is_some() && outcome != UnknownOutcome::Arrived {
+            return Err(Error::invalid("external_id", "goes with a message that arrived").into());
+        }
 
         let answer = self
             .store
@@ -175,10 +180,16 @@ impl MessageService for Messages {
                     if seen.status != Some(DeliveryStatus::Unknown) {
                         return Err(Error::rejected("OUTCOME_KNOWN", "the outcome of this message is known"));
                     }
-                    let Some((status, reason)) = found.clone() else { return send_again(db, &seen).await };
                     let met = Met { message: id, attempt: seen.attempt };
+                    let Some((status, reason)) = found.clone() else {
+                        outbound::settle(db, met, DeliveryStatus::Failed, None).await?;
+                        return send_again(db, &seen).await;
+                    };
                     let report = Report { status, reason, detail: None };
-                    let changed = db.messages().report(seen.channel_id, met, &report, None).await?;
+                    let report = named(db, &seen, met, report, external_id.as_deref()).await?;
+                    let external_id = external_id.as_deref();
+                    outbound::settle(db, met, report.status, external_id).await?;
+                    let changed = db.messages().report(seen.channel_id, met, &report, external_id).await?;
                     let changed = changed.ok_or(Error::stale())?;
                     db.emit(status_changed(&changed).ok_or(Error::stale())?);
                     Ok(changed)
@@ -209,6 +220,24 @@ async fn sent_before(
         Some(_) => Err(Error::Exists { what: "another message with this id" }),
         None => Ok(None),
     }
+}
+
+/// What is known of an attempt once a person told what the messenger calls it: reports under that name may have
+/// come before.
+async fn named(
+    db: &TenantDb<Tx>,
+    seen: &Row,
+    met: Met,
+    report: Report,
+    external_id: Option<&str>,
+) -> Result<Report> {
+    let Some(external_id) = external_id else { return Ok(report) };
+    if db.messages().by_external_id(seen.channel_id, external_id).await?.is_some_and(|row| row.id != seen.id)
+    {
+        return Err(Error::Exists { what: "another message with this external id" });
+    }
+    let earlier = db.deliveries().accept(seen.channel_id, external_id, met).await?;
+    Ok(earlier.filter(|earlier| earlier.status > report.status).unwrap_or(report))
 }
 
 /// One more attempt, as if it were promised now.

@@ -9,6 +9,7 @@ use crate::{
     domain::{
         channel::{self, Outcome},
         conversation::{Author, Direction},
+        delivery::DeliveryStatus,
         event::Event,
         inbound::{DeliveryUpdate, Fact, Identity, InboundMessage, What, display_name, scheme},
         phone, sending, window,
@@ -17,7 +18,7 @@ use crate::{
     id::MessageId,
     jobs::{
         draft_reply::DraftReply,
-        outbound::{created, status_changed, updated},
+        outbound::{self, created, status_changed, updated},
         reply,
     },
     store::{
@@ -205,13 +206,15 @@ impl Taking<'_> {
             detail: update.detail.clone(),
         };
         let external_id = update.external_id.as_deref();
-        let met = match (self.ours(db, update).boxed().await?, external_id) {
+        let ours = self.ours(db, update).boxed().await?;
+        let doubted = ours.is_some_and(|(_, status)| status == Some(DeliveryStatus::Unknown));
+        let met = match (ours, external_id) {
             // Our own id came back: that also tells what the provider calls the message.
-            (Some(met), Some(external_id)) => {
+            (Some((met, _)), Some(external_id)) => {
                 db.deliveries().accept(self.channel.id, external_id, met).await?;
                 Some(met)
             }
-            (Some(met), None) => Some(met),
+            (Some((met, _)), None) => Some(met),
             (None, Some(external_id)) => db.deliveries().leave(self.channel.id, external_id, &report).await?,
             (None, None) => None,
         };
@@ -219,20 +222,28 @@ impl Taking<'_> {
             let changed = db.messages().report(self.channel.id, met, &report, external_id).await?;
             if let Some(event) = changed.as_ref().and_then(status_changed) {
                 db.emit(event);
+                if doubted {
+                    outbound::settle(db, met, report.status, external_id).boxed().await?;
+                }
             }
         }
         Ok(true)
     }
 
-    /// The attempt that a report names by our own message id.
-    async fn ours(&self, db: &TenantDb<Tx>, update: &DeliveryUpdate) -> Result<Option<Met>> {
+    /// The attempt that a report names by our own message id, and where it stood.
+    async fn ours(
+        &self,
+        db: &TenantDb<Tx>,
+        update: &DeliveryUpdate,
+    ) -> Result<Option<(Met, Option<DeliveryStatus>)>> {
         let Some(id) = update.correlation.as_deref().and_then(|id| id.parse().ok()) else { return Ok(None) };
         let Some(message) = db.messages().find(id).await? else { return Ok(None) };
         if message.channel_id != self.channel.id || message.direction != Direction::Outbound {
             return Ok(None);
         }
         let attempt = update.attempt.and_then(|attempt| i32::try_from(attempt).ok());
-        Ok(Some(Met { message: id, attempt: attempt.unwrap_or(message.attempt).min(message.attempt) }))
+        let attempt = attempt.unwrap_or(message.attempt).min(message.attempt);
+        Ok(Some((Met { message: id, attempt }, message.status)))
     }
 
     /// What the customer did to a message. If that is not there yet, the change waits for it at the gate.

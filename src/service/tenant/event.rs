@@ -9,7 +9,10 @@ use crate::{
     auth::Caller,
     error::Result,
     events::{Follower, Hub, Step},
-    store::{Store, events::EventFilter},
+    store::{
+        Store,
+        events::{EventFilter, Head},
+    },
     wire::{
         self,
         tenant::v1::{
@@ -66,16 +69,12 @@ impl EventService for Events {
         let PullEventsRequest { after_seq, page_size, types, conversation_id } = request.into_inner();
         let filter = filter(types, &conversation_id)?;
         let limit = wire::page::size(page_size)?;
-        let db = self.store.of(scope);
-        // The head first: what the filter leaves out up to it is behind the reader.
-        let newest = db.events().newest().await?;
-        let found = db.events().after(after_seq, &filter, limit).await?;
+        let (Head { newest, .. }, found) =
+            self.store.of(scope).events().page(after_seq, &filter, limit).await?;
         let full = u64::try_from(found.len()).unwrap_or(u64::MAX) >= limit;
-        let last = found.last().and_then(|event| event.seq);
-        let next_after_seq = match (full, last) {
-            (true, Some(last)) => last,
-            (_, last) => newest.max(last.unwrap_or(after_seq)).max(after_seq),
-        };
+        let last = found.last().and_then(|event| event.seq).unwrap_or(after_seq);
+        // What the filter leaves out up to the head is behind the reader.
+        let next_after_seq = if full { last } else { newest.max(last) };
         let events = found.iter().map(v1::Event::try_from).collect::<Result<Vec<_>>>()?;
         Ok(Response::new(PullEventsResponse { events, next_after_seq, newest_seq: newest }))
     }
@@ -92,7 +91,7 @@ fn last_event_id<T>(request: &Request<T>) -> Option<i64> {
 
 fn step(step: Result<Step>) -> Result<SubscribeResponse, Status> {
     let step = match step? {
-        Step::Event(event) => subscribe_response::Step::Event(event.as_ref().try_into()?),
+        Step::Event(event) => subscribe_response::Step::Event(event.made(|event| event.try_into())?),
         Step::Heartbeat(newest_seq) => subscribe_response::Step::Heartbeat(Heartbeat { newest_seq }),
     };
     Ok(SubscribeResponse { step: Some(step) })

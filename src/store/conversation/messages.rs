@@ -148,17 +148,18 @@ impl Messages<'_, Tx> {
         let seen = self.locked(id).await?;
         match change {
             Change::Edit { text, at } => {
-                let newest = seen.deleted_at.is_none() && seen.edited_at.is_none_or(|last| last < *at);
+                let last = std::cmp::max(seen.edited_at, seen.settled_at);
+                let newest = seen.deleted_at.is_none() && last.is_none_or(|last| last < *at);
                 let Some(text) = text else {
                     let update = self.0.update::<Entity>().col_expr(Column::EditedAt, Expr::value(*at));
                     return if newest { self.write(&seen, update).await.map(Some) } else { Ok(None) };
                 };
                 if *text == seen.text {
-                    // Telegram also calls changes edits that nobody sees. Only their time counts: an older
-                    // edit that comes later must not stand.
+                    // Telegram also calls changes edits that nobody sees. They are none, and nothing is told of
+                    // them; only their time counts.
                     if newest {
-                        let update = self.0.update::<Entity>().col_expr(Column::EditedAt, Expr::value(*at));
-                        self.write(&seen, update).await?;
+                        let update = self.0.update::<Entity>().col_expr(Column::SettledAt, Expr::value(*at));
+                        update.filter(Column::Id.eq(seen.id)).exec(self.0.conn()).await?;
                     }
                     return Ok(None);
                 }

@@ -203,6 +203,7 @@ impl Messages<'_, Tx> {
             suggestion_id: new.suggestion,
             reactions: Json::Object(serde_json::Map::new()),
             edited_at: None,
+            settled_at: None,
             deleted_at: None,
             raw: new.raw,
             version: 1,

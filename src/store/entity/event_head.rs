@@ -9,6 +9,8 @@ pub struct Model {
     pub tenant_id: TenantId,
     /// The number of the tenant's newest event.
     pub seq: i64,
+    /// The number from which on the log is there: what came before was dropped.
+    pub oldest: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -53,6 +53,8 @@ pub struct Model {
     #[sea_orm(column_type = "JsonBinary")]
     pub reactions: Json,
     pub edited_at: Option<DateTimeUtc>,
+    /// When the customer last made an edit that changed nothing: an older one that comes later must not stand.
+    pub settled_at: Option<DateTimeUtc>,
     pub deleted_at: Option<DateTimeUtc>,
     /// The item as it came, for kinds that are not understood.
     #[sea_orm(column_type = "JsonBinary")]
@@ -91,6 +93,7 @@ positional!(Model {
     suggestion_id: maybe,
     reactions: one,
     edited_at: maybe,
+    settled_at: maybe,
     deleted_at: maybe,
     raw: maybe,
     version: one,

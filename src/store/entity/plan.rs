@@ -17,6 +17,8 @@ pub struct Model {
     pub version: i64,
     pub create_time: DateTimeUtc,
     pub update_time: DateTimeUtc,
+    /// Jobs a turn when tenants take turns, 1 to 100.
+    pub job_weight: i16,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     domain::queue::Queue,
-    error::Result,
+    error::{Error, Result},
+    fault::{self, Point},
     id::{JobId, TenantId},
     store::{SystemDb, Tx, events::shard},
 };
@@ -109,7 +110,12 @@ impl SystemDb {
         quotas: &[(TenantId, i32)],
         ttl: Duration,
     ) -> Result<Vec<Ticket>> {
-        let mut tickets = self.transaction(async |db| db.claim(queue, quotas, ttl).await).await?;
+        let claimed = self.transaction(async |db| {
+            let tickets = db.claim(queue, quotas, ttl).await?;
+            fault::point(Point::RelayInClaim).await.map_err(Error::unavailable)?;
+            Ok(tickets)
+        });
+        let mut tickets = claimed.await?;
         // The ids grow with time; `returning` keeps no order.
         tickets.sort_by_key(|ticket| ticket.job);
         Ok(tickets)
@@ -135,7 +141,13 @@ impl SystemDb {
 }
 
 impl SystemDb<Tx> {
-    async fn claim(&self, queue: Queue, quotas: &[(TenantId, i32)], ttl: Duration) -> Result<Vec<Ticket>> {
+    /// As [`SystemDb::admit`], inside this transaction.
+    pub async fn claim(
+        &self,
+        queue: Queue,
+        quotas: &[(TenantId, i32)],
+        ttl: Duration,
+    ) -> Result<Vec<Ticket>> {
         let ttl = pause(self.backend(), self.env(), ttl);
         if self.backend() == DbBackend::Postgres {
             let tenants: Vec<Uuid> = quotas.iter().map(|(tenant, _)| tenant.0).collect();

@@ -49,23 +49,33 @@ impl TenantDb<Tx> {
     pub async fn effect_done(&self, key: [u8; 32], provider_ref: Option<&str>) -> Result<()> {
         let done = "update effect set state = 2, provider_ref = $3, done_at = {now} \
              where tenant_id = $1 and key = $2";
-        self.settle(done, key, [provider_ref.map(str::to_owned).into()]).await
+        self.settle(done, key, [provider_ref.map(str::to_owned).into()]).await.map(drop)
+    }
+
+    /// Records that what was in doubt happened; false when it was not in doubt.
+    pub async fn effect_found(&self, key: [u8; 32], provider_ref: Option<&str>) -> Result<bool> {
+        let found = "update effect set state = 2, provider_ref = $3, done_at = {now} \
+             where tenant_id = $1 and key = $2 and state in (1, 3)";
+        Ok(self.settle(found, key, [provider_ref.map(str::to_owned).into()]).await? > 0)
     }
 
     /// Records that nobody can tell whether it happened.
     pub async fn effect_unknown(&self, key: [u8; 32]) -> Result<()> {
         self.settle("update effect set state = 3 where tenant_id = $1 and key = $2 and state = 1", key, [])
             .await
+            .map(drop)
     }
 
     /// Forgets the intent: it certainly did not happen, and may be tried afresh.
     pub async fn effect_undone(&self, key: [u8; 32]) -> Result<()> {
-        self.settle("delete from effect where tenant_id = $1 and key = $2 and state <> 2", key, []).await
+        self.settle("delete from effect where tenant_id = $1 and key = $2 and state <> 2", key, [])
+            .await
+            .map(drop)
     }
 
-    async fn settle<const N: usize>(&self, sql: &str, key: [u8; 32], more: [Value; N]) -> Result<()> {
+    async fn settle<const N: usize>(&self, sql: &str, key: [u8; 32], more: [Value; N]) -> Result<u64> {
         let values = [self.tenant().into(), key.to_vec().into()].into_iter().chain(more);
-        self.conn().execute_raw(timed(self.backend(), self.env(), sql, values)).await?;
-        Ok(())
+        let settled = self.conn().execute_raw(timed(self.backend(), self.env(), sql, values)).await?;
+        Ok(settled.rows_affected())
     }
 }

@@ -1,5 +1,7 @@
 //! Promising a job: the row commits with its cause, or not at all.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use uuid::Uuid;
@@ -11,6 +13,7 @@ use super::{
 use crate::{
     domain::queue::Queue,
     error::{Error, Result},
+    fault::{self, Mechanism},
     id::JobId,
     store::{TenantDb, Tx, events::shard},
 };
@@ -23,7 +26,7 @@ pub const LONGEST_PAYLOAD: usize = 8 * 1024;
 pub struct NewJob {
     pub queue: Queue,
     /// The name of the kind, see `jobs::Job::NAME`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// At most [`LONGEST_PAYLOAD`] bytes.
     pub payload: Vec<u8>,
     /// The earliest start; `None` is at once.
@@ -50,6 +53,13 @@ const INSERT: &str = "insert into job (tenant_id, id, shard, queue, kind, payloa
 const GATE: &str = "insert into job_gate (tenant_id, order_key, next_seq, head_seq) values ($1, $2, 1, 0) \
      on conflict (tenant_id, order_key) do update set next_seq = job_gate.next_seq + 1 \
      returning next_seq - 1 as seq, head_seq";
+
+/// What the gate would be without its lock: numbers that are nobody's, and a head of a moment ago.
+const OPEN_GATE: &str = "with gate as (insert into job_gate (tenant_id, order_key, next_seq, head_seq) \
+         values ($1, $2, 1, 0) on conflict do nothing) \
+     select coalesce(max(job.order_seq), -1) + 1 as seq, \
+         coalesce((select g.head_seq from job_gate g where g.tenant_id = $1 and g.order_key = $2), 0) as head_seq \
+     from job where job.tenant_id = $1 and job.order_key = $2";
 
 const PLACE: &str = "update job set order_seq = $3, state = $4 where tenant_id = $1 and id = $2";
 
@@ -85,7 +95,8 @@ impl TenantDb<Tx> {
     /// Takes the next number of `key`, and the state that a job with it starts in.
     pub(super) async fn next_in_order(&self, key: Uuid) -> Result<(Option<i64>, i16)> {
         let values: [Value; 2] = [self.tenant().into(), key.into()];
-        let gate = self.conn().query_one_raw(timed(self.backend(), self.env(), GATE, values)).await?;
+        let gate = if fault::without(Mechanism::GateLock) { OPEN_GATE } else { GATE };
+        let gate = self.conn().query_one_raw(timed(self.backend(), self.env(), gate, values)).await?;
         let gate = gate.ok_or_else(|| Error::internal(anyhow::anyhow!("the gate returned no row")))?;
         let (seq, head): (i64, i64) = (gate.try_get("", "seq")?, gate.try_get("", "head_seq")?);
         Ok((Some(seq), if seq == head { READY } else { BLOCKED }))
@@ -103,7 +114,7 @@ impl TenantDb<Tx> {
             id.into(),
             shard(self.tenant()).into(),
             job.queue.number().into(),
-            job.kind.into(),
+            job.kind.into_owned().into(),
             job.payload.into(),
             job.run_at.into(),
             job.order.into(),

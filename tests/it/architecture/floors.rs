@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["error"],
     &["domain"],
     &["env"], // makes ids
-    &["id", "config"],
+    &["id", "config", "fault"],
 ];
 
 fn height(floor: &str) -> Option<usize> {

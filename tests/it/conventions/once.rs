@@ -14,7 +14,7 @@ const CHANGES: [&str; 9] =
     ["Update", "Delete", "Remove", "Set", "Block", "Revoke", "Cancel", "Resolve", "Retry"];
 
 /// Their own tests send these twice, or twice is as good as once.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 13] = [
     "AssignConversation",
     "ReleaseConversation",
     "CloseConversation",
@@ -27,6 +27,7 @@ const OTHERS: [&str; 12] = [
     "StartTrial",
     "TestChannel",
     "RevokeInvite",
+    "PushChanges",
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

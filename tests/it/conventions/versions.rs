@@ -3,12 +3,16 @@
 use prost::Message as _;
 use sea_orm::{ConnectionTrait, Database, Statement};
 use serde_json::{Value, json};
+use switchboard::{auth::TenantScope, domain::cron::CatchUp, jobs::cron::schedule};
 use tonic::Code;
 
 use super::stage::{Stage, Who};
-use crate::support::{
-    both,
-    rpc::{Refusal, method, methods, path},
+use crate::{
+    jobs::Scripted,
+    support::{
+        both,
+        rpc::{Refusal, method, methods, path},
+    },
 };
 
 /// What these change is on its way to the messenger then: their own tests follow it.
@@ -136,6 +140,12 @@ async fn changes(stage: &Stage) -> Vec<Change> {
     let until = (stage.now() + chrono::TimeDelta::days(3)).to_rfc3339();
     let grant = json!({"tenantId": stage.owner.tenant, "endTime": until, "reason": "a test"});
     let grant = stage.ok(Who::Staff, "CreateGrant", grant).await;
+    let scope = TenantScope::of_platform(stage.owner.tenant.parse().unwrap());
+    let shop = stage.app.store().of(scope);
+    let job = Scripted::new("tick", &[]);
+    let put = shop.transaction(async |db| schedule(db, "tick", "0 0 1 1 *", "UTC", CatchUp::One, &job).await);
+    put.await.unwrap();
+    let switched = json!({"tenantId": stage.owner.tenant, "name": "tick", "reason": "a test"});
     let granted = json!({"tenantId": stage.owner.tenant, "grantId": grant["id"], "reason": "a test"});
 
     let with = |base: &Value, more: Value| {
@@ -222,5 +232,6 @@ async fn changes(stage: &Stage) -> Vec<Change> {
         staff("RestrictTenant", with(&tenant, why.clone()), "ListTenants", &none, "/tenants/0"),
         staff("UnrestrictTenant", with(&tenant, why), "ListTenants", &none, "/tenants/0"),
         staff("RevokeGrant", granted, "ListGrants", &tenant, "/grants/0"),
+        staff("SetEnabled", switched, "ListSchedules", &tenant, "/schedules/0"),
     ]
 }

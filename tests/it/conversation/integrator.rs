@@ -15,17 +15,22 @@ use super::shop::{Shop, count, raw};
 use crate::support::both;
 
 /// A system of the tenant's own, and what it signs with.
-struct Integrator {
-    shop: Shop,
+pub struct Integrator {
+    pub shop: Shop,
     channel: v1::Channel,
     key: StandardKey,
 }
 
 impl Integrator {
     async fn of(shop: Shop) -> Self {
+        Self::at(shop, String::new()).await
+    }
+
+    /// One that messages are posted to.
+    pub async fn at(shop: Shop, url: String) -> Self {
         let request = v1::CreateChannelRequest {
             name: "CRM".to_owned(),
-            account: Some(v1::create_channel_request::Account::Webhook(v1::WebhookAccount::default())),
+            account: Some(v1::create_channel_request::Account::Webhook(v1::WebhookAccount { url })),
             ..Default::default()
         };
         let created = shop.channels().create_channel(request).await.unwrap().into_inner();
@@ -47,12 +52,12 @@ impl Integrator {
         self.shop.ingress.receive(ChannelKind::Webhook, &self.channel.id, request).await
     }
 
-    async fn post(&self, event: &Value) -> Result<Received> {
+    pub async fn post(&self, event: &Value) -> Result<Received> {
         self.receive(&self.signed(event)).await
     }
 }
 
-fn message(event_id: &str, external_id: &str, text: &str) -> Value {
+pub fn message(event_id: &str, external_id: &str, text: &str) -> Value {
     json!({
         "event_id": event_id, "type": "message", "external_message_id": external_id,
         "sender": {"scheme": "crm_contact", "value": "C-4711", "display_name": "Mara"},

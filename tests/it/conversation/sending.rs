@@ -5,8 +5,8 @@ use switchboard::{
     ai::{Ai, Switches},
     auth::TenantScope,
     domain::delivery::DeliveryStatus,
-    id::{ChannelId, JobId, MessageId},
-    jobs::{Context, Failure, Job, Policy, send_message::SendMessage},
+    id::{ChannelId, JobId},
+    jobs::{Context, Failure, Job, send_message::SendMessage},
     sandbox::{Behaviour, FailNext, RateLimit},
     store::conversation as rows,
     wire::conversation::v1,
@@ -38,14 +38,19 @@ pub fn context(shop: &Shop, job: JobId, tries: i16) -> Context {
     }
 }
 
-async fn run(shop: &Shop, message: &rows::Message) -> Result<(), Failure> {
+pub async fn run(shop: &Shop, message: &rows::Message) -> Result<(), Failure> {
     let cx = context(shop, shop.env.id(), 0);
     SendMessage { message: message.id, attempt: message.attempt }.run(&cx).await
 }
 
 /// A customer wrote, and an operator answered: the answer waits to go out.
-async fn answered(shop: &Shop, channel: ChannelId) -> rows::Message {
+pub async fn answered(shop: &Shop, channel: ChannelId) -> rows::Message {
     shop.post(channel, &written("4915112345678", "wamid.1", 0, "hello")).await.unwrap();
+    answer(shop).await
+}
+
+/// An operator answers in the only conversation.
+pub async fn answer(shop: &Shop) -> rows::Message {
     let conversation_id = shop.thread().await.0.id.to_string();
     let request =
         v1::SendMessageRequest { conversation_id, text: "Yes, two left.".to_owned(), ..Default::default() };
@@ -58,7 +63,7 @@ fn failing(code: i64) -> Behaviour {
     Behaviour { fail_next: Some(FailNext { count: 1, code, after: 0 }), silent: true, ..Behaviour::default() }
 }
 
-fn quiet() -> Behaviour {
+pub fn quiet() -> Behaviour {
     Behaviour { silent: true, ..Behaviour::default() }
 }
 
@@ -196,68 +201,6 @@ async fn a_limit_is_waited_for() {
         send.run(&context(&shop, job, 1)).await.unwrap();
         assert_eq!(shop.message(message.id).await.status, Some(DeliveryStatus::Sent));
         assert_eq!(sandbox.sent().len(), 1);
-    })
-    .await;
-}
-
-/// Conformance 13: the server died between the provider's yes and our commit.
-#[tokio::test]
-async fn what_may_have_been_sent_is_never_sent_again() {
-    both(async |pair| {
-        let (shop, sandbox) = (Shop::open(&pair).await, sandbox().await);
-        sandbox.behave(quiet());
-        let channel = shop.whatsapp_at(sandbox.url()).await;
-        let message = answered(&shop, channel).await;
-        let cx = context(&shop, shop.env.id(), 0);
-        // What the run that died left behind.
-        cx.effect(0).begin(Policy::Hold).await.unwrap();
-        SendMessage { message: message.id, attempt: 1 }.run(&cx).await.unwrap();
-
-        assert!(sandbox.sent().is_empty());
-        let unknown = shop.message(message.id).await;
-        assert_eq!(unknown.status, Some(DeliveryStatus::Unknown));
-        assert_eq!(unknown.failure_reason.as_deref(), Some("OUTCOME_UNKNOWN"));
-        let retry = v1::RetryMessageRequest { message_id: message.id.to_string(), ..Default::default() };
-        assert_eq!(reason(&shop.messages().retry_message(retry).await.unwrap_err()), "MESSAGE_NOT_FAILED");
-
-        // A report with our id in it tells that it arrived.
-        let report =
-            status("wamid.lost", "sent", 100, json!({"biz_opaque_callback_data": message.id.to_string()}));
-        shop.post(channel, &report).await.unwrap();
-        let known = shop.message(message.id).await;
-        assert_eq!((known.status, known.failure_reason), (Some(DeliveryStatus::Sent), None));
-        assert_eq!(known.external_id.as_deref(), Some("wamid.lost"));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_person_decides_what_nobody_knows() {
-    both(async |pair| {
-        let (shop, sandbox) = (Shop::open(&pair).await, sandbox().await);
-        let channel = shop.whatsapp_at(sandbox.url()).await;
-        let resolve = async |id: MessageId, outcome: v1::UnknownOutcome| {
-            let request = v1::ResolveUnknownMessageRequest {
-                message_id: id.to_string(),
-                outcome: outcome.into(),
-                ..Default::default()
-            };
-            shop.messages().resolve_unknown_message(request).await.map(tonic::Response::into_inner)
-        };
-        sandbox.behave(Behaviour { timeout_after_accept: 1, silent: true, ..Behaviour::default() });
-        let message = answered(&shop, channel).await;
-        run(&shop, &message).await.unwrap();
-        assert_eq!(shop.message(message.id).await.status, Some(DeliveryStatus::Unknown));
-        assert_eq!(sandbox.sent().len(), 1);
-
-        let unclear = resolve(message.id, v1::UnknownOutcome::Unspecified).await.unwrap_err();
-        assert_eq!(reason(&unclear), "INVALID_FIELD");
-        let again = resolve(message.id, v1::UnknownOutcome::SendAgain).await.unwrap();
-        assert_eq!((again.status(), again.attempt), (v1::DeliveryStatus::Queued, 2));
-        let twice = resolve(message.id, v1::UnknownOutcome::Lost).await.unwrap_err();
-        assert_eq!(reason(&twice), "OUTCOME_KNOWN");
-        run(&shop, &shop.message(message.id).await).await.unwrap();
-        assert_eq!(shop.message(message.id).await.status, Some(DeliveryStatus::Sent));
     })
     .await;
 }

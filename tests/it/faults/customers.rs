@@ -110,7 +110,7 @@ impl Customer {
         } else {
             (&self.shop.telegram.path, format!("x-telegram-bot-api-secret-token: {HOOK_SECRET}"))
         };
-        let mut hangs_up = rand::random_bool(0.1);
+        let mut hangs_up = self.shop.hangs_up(0.1);
         for _ in 0..600 {
             let address = self.shop.address();
             let request = format!(
@@ -118,7 +118,11 @@ impl Customer {
                  {header}\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()
             );
-            let patience = if hangs_up { Duration::from_millis(5) } else { Duration::from_secs(10) };
+            let patience = if hangs_up {
+                Duration::from_micros(rand::random_range(0..10_000))
+            } else {
+                Duration::from_secs(10)
+            };
             hangs_up = false;
             match tokio::time::timeout(patience, post(address, &request)).await {
                 Ok(Ok(Some(200))) => return,

@@ -2,7 +2,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -49,6 +49,8 @@ pub struct Shop {
     pub telegram: Line,
     /// What should not have happened.
     pub complaints: Mutex<Vec<String>>,
+    /// While it is set, nearly every caller hangs up before the answer.
+    pub storm: AtomicBool,
     addresses: Vec<String>,
     wires: Vec<Wire>,
     next: AtomicUsize,
@@ -77,6 +79,16 @@ impl Interceptor for Token {
 impl Shop {
     /// Signs up at the first of the servers, and connects both channels.
     pub async fn open(database_url: &str, redis_url: Option<&str>, servers: &[String]) -> Arc<Self> {
+        Self::behind(database_url, redis_url, servers, async |provider| provider.to_owned()).await
+    }
+
+    /// As [`open`](Self::open); the servers reach the providers at what `line` makes of their address.
+    pub async fn behind(
+        database_url: &str,
+        redis_url: Option<&str>,
+        servers: &[String],
+        line: impl AsyncFnOnce(&str) -> String,
+    ) -> Arc<Self> {
         rustls::crypto::ring::default_provider().install_default().ok();
         let env = Env::system();
         let sandbox = Sandbox::start("127.0.0.1:0".parse().unwrap(), env.clone()).await.unwrap();
@@ -95,7 +107,7 @@ impl Shop {
         let token = Token(format!("Bearer {}", signed_up.session_token).parse().unwrap());
         let wires: Vec<Wire> =
             roads.into_iter().map(|road| InterceptedService::new(road, token.clone())).collect();
-        let (whatsapp, telegram) = channels(&wires[0], sandbox.url()).await;
+        let (whatsapp, telegram) = channels(&wires[0], &line(sandbox.url()).await).await;
         knowledge(&wires[0]).await;
         sandbox.subscribe(Subscription {
             channel: Provider::Whatsapp,
@@ -112,6 +124,7 @@ impl Shop {
             whatsapp,
             telegram,
             complaints: Mutex::default(),
+            storm: AtomicBool::new(false),
             addresses: servers.iter().map(|url| url.trim_start_matches("http://").to_owned()).collect(),
             wires,
             next: AtomicUsize::new(0),
@@ -141,6 +154,11 @@ impl Shop {
         self.complaints.lock().unwrap().push(complaint);
     }
 
+    /// Whether the next caller hangs up before the answer, as so many do when there is no storm.
+    pub fn hangs_up(&self, share: f64) -> bool {
+        rand::random_bool(if self.storm.load(Ordering::Relaxed) { 0.9 } else { share })
+    }
+
     /// One server after the other.
     pub fn address(&self) -> &str {
         &self.addresses[self.next.fetch_add(1, Ordering::Relaxed) % self.addresses.len()]
@@ -160,7 +178,7 @@ impl Shop {
     {
         let mut last = None;
         // Some hang up before the answer, whatever the server has done by then.
-        let mut hangs_up = rand::random_bool(0.3);
+        let mut hangs_up = self.hangs_up(0.3);
         for _ in 0..400 {
             let patience = if hangs_up { Duration::from_millis(rand::random_range(1..25)) } else { PATIENCE };
             hangs_up = false;

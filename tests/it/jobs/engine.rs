@@ -282,3 +282,54 @@ async fn roles_can_be_split() {
     })
     .await;
 }
+
+/// Has many short steps.
+#[derive(Serialize, Deserialize)]
+struct Long {}
+
+const STEPS: i64 = 60;
+
+impl Job for Long {
+    const NAME: &'static str = "long";
+    const QUEUE: Queue = Queue::Sys;
+
+    async fn run(&self, cx: &Context) -> Result<(), Failure> {
+        let mut progress = cx.progress(STEPS);
+        for step in 1..=STEPS {
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            progress.at(step).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Who waits for a long job hears from it, and not with every step.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_job_tells_how_far_it_is() {
+    on_all(async |bench| {
+        let engine = bench.start_with(Registry::default().with::<Long>(), |_| {}).await;
+        let db = bench.store.of(bench.scope.clone());
+        let begin = Instant::now();
+        let id = db.transaction(async |db| switchboard::jobs::enqueue(db, &Long {}, Terms::now()).await);
+        let id = id.await.unwrap().unwrap();
+        bench.settled(PATIENCE).await;
+        let took = begin.elapsed();
+        engine.stop().await;
+        let told = bench
+            .ask("select subject, cast(payload as text) as told from event where kind = 'job.progressed' order by id", [])
+            .await;
+        let told: Vec<serde_json::Value> = told
+            .iter()
+            .map(|row| {
+                assert_eq!(row.try_get::<String>("", "subject").unwrap(), id.to_string());
+                serde_json::from_str(&row.try_get::<String>("", "told").unwrap()).unwrap()
+            })
+            .collect();
+        let steps: Vec<i64> = told.iter().map(|told| told["done"].as_i64().unwrap()).collect();
+        assert!(steps.is_sorted() && steps.last() == Some(&STEPS), "{steps:?}");
+        // The first, one a second, the last.
+        assert!(steps.len() >= 3 && steps.len() as u64 <= took.as_secs() + 2, "{steps:?} in {took:?}");
+        assert_eq!((&told[0]["job_kind"], &told[0]["total"]), (&"long".into(), &STEPS.into()));
+    })
+    .await;
+}

@@ -67,7 +67,7 @@ async fn mortal(bench: &Bench, end: &str, terms: Terms) -> JobId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_says_that_it_is_dead_however_it_dies() {
-    on_databases(async |bench| {
+    on_all(async |bench| {
         let engine = bench.start_with(Registry::default().with::<Mortal>(), |_| {}).await;
         let past = Env::system().now() - Duration::from_secs(1);
         let mut ids = Vec::new();
@@ -95,7 +95,7 @@ async fn a_job_says_that_it_is_dead_however_it_dies() {
 /// A job whose process is killed again and again is not run once more, but says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_ends_its_process_each_time_says_so() {
-    on_databases(async |bench| {
+    on_all(async |bench| {
         let id = mortal(&bench, "well", Terms::now()).await;
         let system = bench.store.system();
         for _ in 0..MOST_CRASHES {
@@ -115,7 +115,7 @@ async fn a_job_that_ends_its_process_each_time_says_so() {
 /// While the last word finds no ear, the job is not dead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_word_is_said_until_it_is_heard() {
-    on_databases(async |bench| {
+    on_all(async |bench| {
         let engine = bench.start_with(Registry::default().with::<Mortal>(), |_| {}).await;
         let id = mortal(&bench, "hoarse", Terms::now()).await;
         bench.settled(PATIENCE).await;
@@ -145,7 +145,8 @@ async fn a_message_is_not_left_queued_by_a_dead_job() {
 
         let perhaps = answer(&shop, conversation).await;
         let job: JobId = shop.env.id();
-        context(&shop, job, 0).effect(0).begin(switchboard::jobs::Policy::Hold).await.unwrap();
+        let key = SendMessage { message: perhaps.id, attempt: 1 }.effect_key();
+        shop.store.of(shop.scope()).begin_effect(key).await.unwrap();
         give_up(&shop, &perhaps, job).await;
         assert_eq!(shop.message(perhaps.id).await.status.unwrap().as_str(), "unknown");
 

@@ -24,10 +24,16 @@ impl Cluster {
     }
 
     /// Servers of one's own, for a test that breaks them.
-    #[expect(clippy::zombie_processes, reason = "the script ends after us: its input ends with this")]
     pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// As [`start`](Self::start), with settings of `scripts/services`.
+    #[expect(clippy::zombie_processes, reason = "the script ends after us: its input ends with this")]
+    pub fn with(settings: &[(&str, &str)]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/services");
         let mut child = Command::new(script)
+            .envs(settings.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // An interrupt at the terminal ends the tests, and their end stops the servers.
@@ -80,14 +86,20 @@ impl Cluster {
         self.order("postgres start");
     }
 
-    /// Kills Redis; it keeps nothing.
+    /// Kills Redis; it keeps nothing, unless `SERVICES_REDIS_KEEPS` was set.
     pub fn stop_redis(&self) {
         self.order("redis stop");
     }
 
-    /// Starts Redis again, empty, on the same port; returns when it answers.
+    /// Starts Redis again, with what it kept, on the same port; returns when it answers.
     pub fn start_redis(&self) {
         self.order("redis start");
+    }
+
+    /// Takes the disk of a Redis that is stopped away.
+    #[allow(dead_code, reason = "of the chaos alone")]
+    pub fn wipe_redis(&self) {
+        self.order("redis wipe");
     }
 
     fn order(&self, order: &str) {

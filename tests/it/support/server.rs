@@ -45,9 +45,14 @@ impl Server {
 
     /// Kills it (if it still runs) and starts it again: same port, same settings.
     pub async fn restart(&mut self) {
+        self.restart_unready();
+        self.ready().await;
+    }
+
+    /// As [`restart`](Self::restart), without waiting: it may die before it is ready.
+    pub fn restart_unready(&mut self) {
         self.kill();
         self.child = spawn(self.port, &self.settings, &self.output);
-        self.ready().await;
     }
 
     /// `kill -9`.
@@ -67,6 +72,11 @@ impl Server {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
         assert!(sent.success(), "no process {pid}");
+    }
+
+    /// Whether it has come to an end by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("our child").is_some()
     }
 
     /// Waits for its own end. Fails after 30 s.
