@@ -180,7 +180,7 @@ impl Twin<'_> {
         }
         let new = NewJob {
             queue: Queue::Send,
-            kind: "scripted",
+            kind: "scripted".into(),
             payload: Vec::new(),
             run_at: None,
             order: Some(self.keys[key]),
