@@ -31,7 +31,7 @@ mod trade;
 mod watch;
 mod world;
 
-use std::{process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
@@ -82,8 +82,12 @@ async fn run(seed: u64, least: Duration, mutant: Option<Mutant>) -> ExitCode {
     let whole = [lost, doubled, disordered, wrong].into_iter().all(Vec::is_empty) && *acked > 0;
     for (what, cases) in [("lost", lost), ("doubled", doubled), ("disordered", disordered), ("wrong", wrong)]
     {
-        for case in cases.iter().take(20) {
-            println!("{what}: {case}");
+        let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+        for case in cases {
+            *counted.entry(case.as_str()).or_default() += 1;
+        }
+        for (case, count) in counted.iter().take(20) {
+            println!("{what}: {case} ({count} times)");
         }
     }
     if !whole && mutant.is_none() {
