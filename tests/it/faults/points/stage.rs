@@ -210,7 +210,7 @@ impl Hall {
 fn arm(file: &PathBuf, action: Action) {
     let action = match action {
         Action::Crash => "crash".to_owned(),
-        Action::CrashAlways => vec!["crash"; CRASHES].join("\n"),
+        Action::CrashAlways => ["crash"; CRASHES].join("\n"),
         Action::Error => "error".to_owned(),
         Action::Panic => "panic".to_owned(),
         Action::Delay => "delay 600".to_owned(),
