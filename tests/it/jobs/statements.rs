@@ -34,7 +34,7 @@ const STATEMENTS: [(&str, &str, &[&str]); 16] = [
         "update job set state = 0 from unnest($1::uuid[], $2::uuid[]) d (t, k)",
         &["job_order"],
     ),
-    ("archive", "with old as materialized", &["job_finished", "job_pkey"]),
+    ("archive", "with old as materialized", &["job_ended", "job_pkey"]),
 ];
 
 /// PostgreSQL alone: SQLite has no such statistics until somebody asks for them.
