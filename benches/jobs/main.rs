@@ -30,7 +30,7 @@ use place::Place;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What is measured, in this order.
-const GROUPS: [&str; 3] = ["throughput", "latency", "fairness"];
+const GROUPS: [&str; 4] = ["add", "process", "latency", "fairness"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -57,8 +57,11 @@ async fn measure(wanted: impl Fn(&str) -> bool) -> ExitCode {
         Place::open("sqlite", "sqlite", &sqlite, None).await,
     ];
     let mut report = Report::default();
-    if wanted("throughput") {
-        throughput::measure(&mut report, &services, &mut bullmq, &places).await;
+    if wanted("add") {
+        throughput::add(&mut report, &mut bullmq, &places).await;
+    }
+    if wanted("process") {
+        throughput::process(&mut report, &services, &mut bullmq, &places).await;
     }
     if wanted("latency") {
         waiting::latency(&mut report, &mut bullmq, &places).await;

@@ -59,11 +59,6 @@ impl Place {
         Self { name, database, store, redis, tenants, raw }
     }
 
-    /// Enqueuing asks the database alone: each is measured once.
-    pub fn enqueues(&self) -> bool {
-        self.redis.is_some() || self.database == "sqlite"
-    }
-
     /// Another tenant.
     pub async fn newcomer(&self) -> TenantScope {
         tenant(&self.raw, self.store.env()).await

@@ -19,6 +19,8 @@ const SMALL: usize = 1_000;
 const SLOTS: usize = 100;
 const CALLERS: usize = 16;
 const BULK: usize = 100;
+/// How long callers enqueue.
+const PERIOD: Duration = Duration::from_secs(2);
 
 /// Jobs a second, round by round.
 #[derive(Default)]
@@ -46,75 +48,63 @@ fn middle(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What BullMQ came to.
-#[derive(Default)]
-struct Theirs {
-    one: Rates,
-    callers: Rates,
-    bulk: Rates,
-    single: Rates,
-    many: Rates,
-}
-
-/// What a place came to.
-#[derive(Default)]
-struct Ours {
-    one: Rates,
-    bulk: Rates,
-    single: Rates,
-    many: Rates,
-}
-
-pub async fn measure(report: &mut Report, services: &Services, bullmq: &mut BullMq, places: &[Place]) {
-    let (mut theirs, mut ours) = (Theirs::default(), Vec::new());
-    ours.resize_with(places.len(), Ours::default);
+pub async fn add(report: &mut Report, bullmq: &mut BullMq, places: &[Place]) {
+    // One caller, many callers, many jobs a call.
+    let mut theirs: [Rates; 3] = Default::default();
+    // Many callers, many jobs a transaction; enqueuing asks the database alone, so each is measured once.
+    let places = [&places[0], &places[2]];
+    let mut ours: [[Rates; 2]; 2] = Default::default();
     for _ in 0..ROUNDS {
-        theirs.one.0.push(bullmq.add(3_000, 1, 1));
-        theirs.callers.0.push(bullmq.add(20_000, CALLERS, 1));
-        theirs.bulk.0.push(bullmq.add(40_000, 4, BULK));
+        theirs[0].0.push(bullmq.add(5_000, 1, 1));
+        theirs[1].0.push(bullmq.add(20_000, CALLERS, 1));
+        theirs[2].0.push(bullmq.add(40_000, 4, BULK));
         for (place, ours) in places.iter().zip(&mut ours) {
-            if place.enqueues() {
-                let period = Duration::from_secs(2);
-                ours.one.0.push(enqueue(report, place, CALLERS, 1, period).await);
-                ours.bulk.0.push(enqueue(report, place, 4, BULK, period).await);
+            ours[0].0.push(enqueue(report, place, CALLERS, 1).await);
+            ours[1].0.push(enqueue(report, place, 4, BULK).await);
+        }
+    }
+    let [one, callers, bulk] = &theirs;
+    line(report, "bullmq.add.1caller", one, None, None);
+    line(report, "bullmq.add.16callers", callers, None, None);
+    line(report, "bullmq.add.bulk100", bulk, None, None);
+    for (place, ours) in places.iter().zip(&ours) {
+        let name = place.database;
+        line(report, &format!("enqueue.{name}.16callers"), &ours[0], Some(callers), None);
+        line(report, &format!("enqueue.{name}.tx100"), &ours[1], Some(bulk), None);
+    }
+}
+
+pub async fn process(report: &mut Report, services: &Services, bullmq: &mut BullMq, places: &[Place]) {
+    // Many slots, one slot.
+    let mut theirs: [Rates; 2] = Default::default();
+    let mut ours: Vec<[Rates; 2]> = places.iter().map(|_| Default::default()).collect();
+    for _ in 0..ROUNDS {
+        for (nth, (jobs, slots)) in [(BACKLOG, SLOTS), (SMALL, 1)].into_iter().enumerate() {
+            theirs[nth].0.push(bullmq.process(if nth == 0 { jobs } else { 4 * jobs }, slots));
+            for (place, ours) in places.iter().zip(&mut ours) {
+                ours[nth].0.push(backlog(services, place, jobs, slots).await);
             }
         }
-        theirs.many.0.push(bullmq.process(BACKLOG, SLOTS));
-        for (place, ours) in places.iter().zip(&mut ours) {
-            ours.many.0.push(process(services, place, BACKLOG, SLOTS).await);
+    }
+    for (nth, slots) in [SLOTS, 1].into_iter().enumerate() {
+        line(report, &format!("bullmq.process.{slots}"), &theirs[nth], None, None);
+        for (place, ours) in places.iter().zip(&ours) {
+            // SQLite is for one small process: it is shown, not held against a target.
+            let held = nth == 0 && place.database == "postgres";
+            let target = held.then_some(Target::AtLeast(3.0));
+            let name = format!("process.{}.{slots}", place.name);
+            line(report, &name, &ours[nth], Some(&theirs[nth]), target);
         }
-        theirs.single.0.push(bullmq.process(4 * SMALL, 1));
-        for (place, ours) in places.iter().zip(&mut ours) {
-            ours.single.0.push(process(services, place, SMALL, 1).await);
-        }
-    }
-
-    let mut line = |name: &str, rates: &Rates, beside: Option<&Rates>, target| {
-        let ratio = beside.map(|other| rates.over(other));
-        report.line(name, rates.middle(), "jobs/s", ratio, target, &rates.range());
-    };
-    line("bullmq.add.1caller", &theirs.one, None, None);
-    line("bullmq.add.16callers", &theirs.callers, None, None);
-    line("bullmq.add.bulk100", &theirs.bulk, None, None);
-    for (place, ours) in places.iter().zip(&ours).filter(|(place, _)| place.enqueues()) {
-        let name = place.database;
-        line(&format!("enqueue.{name}.16callers"), &ours.one, Some(&theirs.callers), None);
-        line(&format!("enqueue.{name}.tx100"), &ours.bulk, Some(&theirs.bulk), None);
-    }
-    line("bullmq.process.100", &theirs.many, None, None);
-    for (place, ours) in places.iter().zip(&ours) {
-        // SQLite is for one small process: it is shown, not held against a target.
-        let target = (place.database == "postgres").then_some(Target::AtLeast(3.0));
-        line(&format!("process.{}.100", place.name), &ours.many, Some(&theirs.many), target);
-    }
-    line("bullmq.process.1", &theirs.single, None, None);
-    for (place, ours) in places.iter().zip(&ours) {
-        line(&format!("process.{}.1", place.name), &ours.single, Some(&theirs.single), None);
     }
 }
 
-async fn enqueue(report: &mut Report, place: &Place, callers: usize, each: usize, period: Duration) -> f64 {
-    let (rate, failed) = place.enqueue(callers, each, period).await;
+fn line(report: &mut Report, name: &str, rates: &Rates, beside: Option<&Rates>, target: Option<Target>) {
+    let ratio = beside.map(|other| rates.over(other));
+    report.line(name, rates.middle(), "jobs/s", ratio, target, &rates.range());
+}
+
+async fn enqueue(report: &mut Report, place: &Place, callers: usize, each: usize) -> f64 {
+    let (rate, failed) = place.enqueue(callers, each, PERIOD).await;
     if failed > 0 {
         println!("# {}: {failed} transactions FAILED", place.name);
         report.failed += failed;
@@ -123,7 +113,7 @@ async fn enqueue(report: &mut Report, place: &Place, callers: usize, each: usize
     rate
 }
 
-async fn process(services: &Services, place: &Place, count: usize, slots: usize) -> f64 {
+async fn backlog(services: &Services, place: &Place, count: usize, slots: usize) -> f64 {
     place.fill(&place.tenants, count, 0).await;
     services.settle();
     let rate = place.process(count, slots).await;
