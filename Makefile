@@ -5,7 +5,7 @@ SHELL := bash
 
 # One folder of compiled dependencies for every checkout of this user, CI's fresh clone included.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/switchboard/target
-.PHONY: help run demo sandbox test test-rust bench chaos mutants format lint fmt contract release-contract sdk audit setup
+.PHONY: help run demo sandbox test test-rust bench bench-jobs chaos mutants format lint fmt contract release-contract sdk audit setup
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -47,6 +47,10 @@ sdk: setup ## generate the TypeScript client into sdk/
 
 bench: setup ## print figures, each beside its ceiling
 	cargo bench --bench load
+
+bench-jobs: setup ## print figures of background jobs beside those of BullMQ
+	PATH=$$PWD/tests/clients/.venv/bin:$$PATH npm --prefix benches/jobs/bullmq ci --silent --ignore-scripts
+	PATH=$$PWD/tests/clients/.venv/bin:$$PATH cargo bench --bench jobs
 
 SEED ?= 9
 SECONDS ?= 60

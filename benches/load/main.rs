@@ -14,8 +14,12 @@
 mod echo;
 mod embedded;
 mod fanout;
+#[path = "../common/figures.rs"]
+mod figures;
 mod generator;
 mod ingestion;
+#[path = "../common/services.rs"]
+mod machine;
 mod reads;
 mod recording;
 mod report;

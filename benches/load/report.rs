@@ -1,15 +1,7 @@
-//! What is printed: `name value unit ratio-to-ceiling`, and behind `#` what the ceiling was.
+//! Figures beside the ceilings they are held against.
 
-use std::{process::ExitCode, time::Duration};
-
+pub use super::figures::{Report, Target, ms};
 use super::generator::Outcome;
-
-/// Figures so far, and what went wrong with them.
-#[derive(Default)]
-pub struct Report {
-    failed: u64,
-    missed: Vec<String>,
-}
 
 /// What a figure is held against.
 #[derive(Clone, Debug)]
@@ -24,41 +16,7 @@ impl Ceiling {
     }
 }
 
-/// What a figure should be.
-#[derive(Clone, Copy, Debug)]
-pub enum Target {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
 impl Report {
-    /// One figure. The ratio is held against the target if there is one, else the value is.
-    pub fn line(
-        &mut self,
-        name: &str,
-        value: f64,
-        unit: &str,
-        ratio: Option<f64>,
-        target: Option<Target>,
-        note: &str,
-    ) {
-        let judged = ratio.unwrap_or(value);
-        let verdict = target.map(|target| {
-            let (met, text) = match target {
-                Target::AtLeast(least) => (judged >= least, format!("at least {least}")),
-                Target::AtMost(most) => (judged <= most, format!("at most {most}")),
-            };
-            if !met {
-                self.missed.push(name.to_owned());
-            }
-            format!("target {text}: {}", if met { "met" } else { "MISSED" })
-        });
-        let ratio = ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
-        let notes: Vec<_> = verdict.into_iter().chain((!note.is_empty()).then(|| note.to_owned())).collect();
-        let note = if notes.is_empty() { String::new() } else { format!("  # {}", notes.join("; ")) };
-        println!("{name:<34} {value:>9.digits$} {unit:<7} {ratio:>5}{note}", digits = digits(value));
-    }
-
     /// Rate and latencies beside the lowest of `ceilings`.
     pub fn outcome(&mut self, name: &str, outcome: &Outcome, ceilings: &[Ceiling], target: Option<Target>) {
         self.failures(name, outcome);
@@ -97,20 +55,4 @@ impl Report {
             self.failed += outcome.failed;
         }
     }
-
-    /// The last lines. A missed target is a figure, a failed request is a defect.
-    pub fn end(self) -> ExitCode {
-        let missed = if self.missed.is_empty() { "none".to_owned() } else { self.missed.join(", ") };
-        println!("# targets missed: {missed}");
-        println!("# requests failed: {}", self.failed);
-        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    }
-}
-
-pub fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-fn digits(value: f64) -> usize {
-    if value < 100.0 { 2 } else { 0 }
 }

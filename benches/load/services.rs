@@ -1,51 +1,22 @@
-//! The programs a measurement needs: PostgreSQL and Redis (durable), the server, all on loopback.
+//! The programs a measurement needs beside PostgreSQL and Redis: pgbench and the server, all on loopback.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use super::{generator::Outcome, recording::Script};
-
-/// PostgreSQL with fsync and Redis with an append-only file; gone when dropped.
-pub struct Services {
-    child: Child,
-    pub database_url: String,
-    pub redis_url: String,
-    pub scratch: PathBuf,
-}
+pub use super::machine::Services;
+use super::{generator::Outcome, machine::program, recording::Script};
 
 impl Services {
-    pub fn start() -> Self {
-        let mut child = Command::new("scripts/services")
-            .env("SERVICES_DURABLE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("scripts/services runs");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let (mut database_url, mut redis_url, mut scratch) = Default::default();
-        for line in lines.by_ref().map_while(Result::ok) {
-            match line.split_once('=') {
-                Some(("DATABASE_URL", value)) => database_url = value.to_owned(),
-                Some(("REDIS_URL", value)) => redis_url = value.to_owned(),
-                Some(("SCRATCH", value)) => scratch = PathBuf::from(value),
-                _ if line == "ready" => break,
-                _ => {}
-            }
-        }
-        assert!(!String::is_empty(&database_url), "PostgreSQL and Redis did not start: run scripts/setup");
-        Self { child, database_url, redis_url, scratch }
-    }
-
     /// Runs a script of statements through pgbench, so many clients at once, each after its last answer.
     pub fn pgbench(&self, script: &Script, clients: usize, seconds: u64) -> Outcome {
         let (file, log) = (self.scratch.join("pgbench.sql"), self.scratch.join("times"));
         std::fs::write(&file, &script.text).expect("the scratch folder is writable");
-        let mut command = Command::new(self.program("pgbench"));
+        let mut command = Command::new(program("pgbench"));
         command.args(["-n", "-M", "prepared", "-j", "1", "-c"]).arg(clients.to_string());
         command.arg("-T").arg(seconds.to_string()).arg("-f").arg(&file);
         // One in ten: enough for percentiles, and not felt.
@@ -79,11 +50,6 @@ impl Services {
         times
     }
 
-    /// Clean tables and known statistics, as an hour of autovacuum leaves them.
-    pub fn settle(&self) {
-        self.sql(&["vacuum (analyze)", "checkpoint"]);
-    }
-
     /// Another empty database beside the first.
     pub fn another(&self, name: &str) -> String {
         self.sql(&[&format!("create database {name}")]);
@@ -91,46 +57,11 @@ impl Services {
         format!("{server}/{name}")
     }
 
-    /// Runs SQL; the rows as text, columns apart by `|`.
-    pub fn sql(&self, statements: &[&str]) -> String {
-        let mut command = Command::new(self.program("psql"));
-        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1"]);
-        for statement in statements {
-            command.args(["-c", statement]);
-        }
-        let output = command.arg(&self.database_url).output().expect("psql runs");
-        assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
     /// What PostgreSQL logged so far.
     pub fn log(&self) -> String {
         let file = self.scratch.with_file_name("postgres").join("log");
         String::from_utf8_lossy(&std::fs::read(file).expect("PostgreSQL logs to a file")).into_owned()
     }
-
-    fn program(&self, name: &str) -> PathBuf {
-        newest("/usr/lib/postgresql").join("bin").join(name)
-    }
-}
-
-impl Drop for Services {
-    fn drop(&mut self) {
-        // The end of its input is its order to clean up.
-        drop(self.child.stdin.take());
-        drop(self.child.wait());
-    }
-}
-
-/// The newest version in a folder of versions.
-fn newest(folder: &str) -> PathBuf {
-    let mut versions: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("PostgreSQL is installed")
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    versions.sort();
-    versions.pop().expect("PostgreSQL is installed")
 }
 
 /// A running `switchboard serve`; ended by its pid.
