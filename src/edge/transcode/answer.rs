@@ -199,7 +199,7 @@ impl<C: Codec> Exchange<'_, C> {
             headers.insert(header::CONTENT_TYPE, content_type(&kind));
             data
         } else {
-            let mut json = Vec::with_capacity(message.len() * 2 + 32);
+            let mut json = Vec::with_capacity(message.len() * 3 + 32);
             let output = route.method.output();
             inner
                 .codec

@@ -40,7 +40,7 @@ positional!(Model {
     phone: maybe,
     email: maybe,
     language: maybe,
-    tags: one,
+    tags: json,
     blocked: one,
     block_reason: maybe,
     version: one,
