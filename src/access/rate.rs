@@ -153,8 +153,11 @@ impl Limits {
     ) -> Option<Standing> {
         let counting = match class {
             RateClass::Read | RateClass::Write | RateClass::Stream | RateClass::Webhook => Counting::After,
-            RateClass::Ai | RateClass::Bulk | RateClass::Auth => Counting::Before,
-            RateClass::Public | RateClass::Unspecified => Counting::Before,
+            RateClass::Ai
+            | RateClass::Bulk
+            | RateClass::Auth
+            | RateClass::Public
+            | RateClass::Unspecified => Counting::Before,
         };
         self.spend(self.limits(class, identity, address), counting).await
     }
@@ -195,29 +198,28 @@ impl Limits {
 
     /// Counts a call in each of `limits`, until one refuses it. Answers that one, or the tightest.
     async fn spend(&self, limits: Vec<(Key, Rate)>, counting: Counting) -> Option<Standing> {
-        let standings = match &self.shared {
-            None => self.alone(&limits),
+        let cells = match &self.shared {
             Some((shared, _)) if counting == Counting::Before && !limits.is_empty() => {
-                match shared.spend(&limits).await {
-                    Some(cells) => {
-                        let paced = limits.iter().zip(cells);
-                        paced.map(|((_, rate), cell)| Pace::of(*rate).standing(*rate, cell)).collect()
-                    }
-                    // Without Redis the limits hold in each process alone: limited, not open.
-                    None => self.alone(&limits),
-                }
+                shared.spend(&limits).await
             }
-            Some((_, settling)) => {
-                let standings = self.alone(&limits);
-                let passed = limits.iter().zip(&standings).filter(|(_, standing)| standing.wait.is_none());
-                passed.for_each(|((key, rate), _)| settling.note(key, Pace::of(*rate)));
-                standings
-            }
+            _ => None,
         };
+        let standings: Vec<Standing> = match cells {
+            Some(cells) => {
+                let paced = limits.iter().zip(cells);
+                paced.map(|((_, rate), cell)| Pace::of(*rate).standing(*rate, cell)).collect()
+            }
+            None => self.alone(&limits),
+        };
+        if let (Counting::After, Some((_, settling))) = (counting, &self.shared) {
+            let passed = limits.iter().zip(&standings).filter(|(_, standing)| standing.wait.is_none());
+            passed.for_each(|((key, rate), _)| settling.note(key, Pace::of(*rate)));
+        }
         let refused = standings.iter().find(|standing| standing.wait.is_some());
         refused.or_else(|| standings.iter().min_by_key(|standing| standing.remaining)).copied()
     }
 
+    /// In this process: for those that settle afterwards, and without Redis: limited, not open.
     fn alone(&self, limits: &[(Key, Rate)]) -> Vec<Standing> {
         let now = self.env.now().timestamp_micros();
         let mut standings = Vec::with_capacity(limits.len());
